@@ -1,0 +1,1 @@
+//! Four-letter words and other operator views over a replica's status.

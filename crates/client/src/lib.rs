@@ -1,0 +1,1 @@
+//! A client session without I/O, and a tokio wrapper.

@@ -1,0 +1,1 @@
+//! zoo.cfg, dynamic files and property flags read into one typed Config.

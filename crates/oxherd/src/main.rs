@@ -1,0 +1,2 @@
+//! The one binary: server, shell, tools.
+fn main() {}

@@ -1,0 +1,127 @@
+//! Length-prefixed frames.
+
+use bytes::{Buf, Bytes, BytesMut};
+use thiserror::Error;
+
+use crate::{ErrorCode, Jute, Xid, Zxid};
+
+/// Bytes of the length that leads a frame.
+pub const FRAME_LEN_BYTES: usize = 4;
+
+/// A frame whose length no server takes; the connection is closed without a reply.
+// Java: NIOServerCnxn.readLength
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("frame length {len} is outside 0..={max}; raise jute.maxbuffer if the client is right")]
+pub struct FrameError {
+    /// The length as claimed.
+    pub len: i32,
+    /// The largest length allowed.
+    pub max: usize,
+}
+
+/// Cuts a stream of bytes into frames.
+#[derive(Debug, Default)]
+pub struct FrameReader {
+    partial: BytesMut,
+    whole: Bytes,
+}
+
+impl FrameReader {
+    /// Takes bytes as they came; call [`Self::poll_frame`] until it answers `None` before the next call.
+    pub fn push(&mut self, bytes: &[u8]) {
+        debug_assert!(self.whole.is_empty(), "frames are polled before more bytes are pushed");
+        if self.partial.is_empty() {
+            self.whole = Bytes::copy_from_slice(bytes);
+        } else {
+            self.partial.extend_from_slice(bytes);
+            self.whole = std::mem::take(&mut self.partial).freeze();
+        }
+    }
+
+    /// The next whole frame without its length; `None` when more bytes are needed.
+    pub fn poll_frame(&mut self, len_max: usize) -> Result<Option<Bytes>, FrameError> {
+        let Some(head) = self.whole.first_chunk::<FRAME_LEN_BYTES>() else {
+            self.keep();
+            return Ok(None);
+        };
+        let claimed = i32::from_be_bytes(*head);
+        let len = usize::try_from(claimed).ok().filter(|len| *len <= len_max);
+        let len = len.ok_or(FrameError { len: claimed, max: len_max })?;
+        if self.whole.len() < FRAME_LEN_BYTES + len {
+            self.keep();
+            return Ok(None);
+        }
+        self.whole.advance(FRAME_LEN_BYTES);
+        Ok(Some(self.whole.split_to(len)))
+    }
+
+    /// The first four bytes, as long as no frame was taken: perhaps a four-letter word.
+    pub fn peek_word(&self) -> Option<[u8; 4]> {
+        self.whole.first_chunk().or_else(|| self.partial.first_chunk()).copied()
+    }
+
+    /// Bytes that are waiting to become a frame.
+    pub fn buffered(&self) -> usize {
+        self.partial.len() + self.whole.len()
+    }
+
+    fn keep(&mut self) {
+        self.partial = BytesMut::from(std::mem::take(&mut self.whole));
+    }
+}
+
+/// Reserves a frame's length in `out`; give the result to [`end_frame`].
+pub fn begin_frame(out: &mut Vec<u8>) -> usize {
+    let at = out.len();
+    out.extend_from_slice(&[0; FRAME_LEN_BYTES]);
+    at
+}
+
+/// Fills in the length of the frame begun at `at`.
+pub fn end_frame(out: &mut [u8], at: usize) {
+    let len = i32::try_from(out.len() - at - FRAME_LEN_BYTES).expect("a reply is far below 2 GiB");
+    out[at..at + FRAME_LEN_BYTES].copy_from_slice(&len.to_be_bytes());
+}
+
+/// Appends a reply header.
+pub fn reply_header(xid: Xid, zxid: Zxid, error: ErrorCode, out: &mut Vec<u8>) {
+    xid.encode(out);
+    zxid.encode(out);
+    error.encode(out);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_come_out_whole_however_the_bytes_arrive() {
+        let mut stream = Vec::new();
+        for body in [&b"one"[..], b"", b"three"] {
+            let at = begin_frame(&mut stream);
+            stream.extend_from_slice(body);
+            end_frame(&mut stream, at);
+        }
+        for cut in 1..stream.len() {
+            let mut reader = FrameReader::default();
+            let mut frames = Vec::new();
+            for part in stream.chunks(cut) {
+                reader.push(part);
+                while let Some(frame) = reader.poll_frame(100).expect("lengths are sane") {
+                    frames.push(frame);
+                }
+            }
+            assert_eq!(frames, [&b"one"[..], b"", b"three"], "cut every {cut} bytes");
+        }
+    }
+
+    #[test]
+    fn a_claimed_length_beyond_the_limit_is_refused_before_its_bytes_come() {
+        let mut reader = FrameReader::default();
+        reader.push(&101i32.to_be_bytes());
+        assert_eq!(reader.poll_frame(100), Err(FrameError { len: 101, max: 100 }));
+        let mut reader = FrameReader::default();
+        reader.push(&(-1i32).to_be_bytes());
+        assert!(reader.poll_frame(100).is_err());
+    }
+}

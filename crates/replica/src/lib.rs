@@ -1,0 +1,1 @@
+//! One server without I/O: agreement, tree, sessions and clients.

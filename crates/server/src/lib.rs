@@ -1,0 +1,1 @@
+//! The shell around a replica: sockets, threads, files; and the embedding API.

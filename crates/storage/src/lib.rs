@@ -1,0 +1,1 @@
+//! Txn logs, snapshots and epoch files.

@@ -1,0 +1,1 @@
+//! Agreement on the order of txns, without I/O.
