@@ -1,1 +1,34 @@
 //! One server without I/O: agreement, tree, sessions and clients.
+//!
+//! [`Replica`] takes inputs and gives outputs; [`Connection`] is one client link; [`Exclusive`] is the
+//! step in which committed txns meet the tree and their events and replies reach the links. The shell
+//! (or the simulator) owns sockets, files, threads and clocks; nothing here knows them.
+
+mod auth;
+mod clock;
+mod commit;
+mod connection;
+mod containers;
+mod input;
+mod options;
+mod overlay;
+mod password;
+mod prepare;
+mod read;
+mod replica;
+mod session;
+mod snapshot;
+mod traffic;
+
+pub use auth::AuthOptions;
+pub use clock::{Clock, Now};
+pub use commit::Exclusive;
+pub use connection::{Close, Connection, OUTBOX_BYTES_MAX, OUTBOX_PAUSE_BYTES, Side, WAITING_MAX};
+pub use containers::ContainerOptions;
+pub use input::{ClientCommand, Clients, Connect, Input, Output, SharedWatches};
+pub use options::ClientOptions;
+pub use prepare::{Origin, PrepareOptions, WriteRequest};
+pub use replica::{ProposalLen, Recovered, Replica, ReplicaOptions};
+pub use session::{Pulse, Sessions};
+pub use snapshot::SnapshotOptions;
+pub use traffic::{Latency, LinkTraffic, Traffic};

@@ -1,0 +1,171 @@
+//! A committed txn meets the tree: events, then replies, in one exclusive step.
+
+use oxherd_proto::{
+    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, Str, SyncRequest, TxnHeader, TxnRecord, Xid,
+    Zxid, encode_multi_results,
+};
+use oxherd_tree::{Change, ClientId, Outcome, Tree};
+
+use crate::clock::{Clock, Now};
+use crate::connection::{Close, Connection, Side};
+use crate::input::{Clients, SharedWatches};
+use crate::options::ClientOptions;
+use crate::traffic::Traffic;
+
+/// Who waits for a txn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiter {
+    /// A link's write.
+    Write { client: ClientId, xid: Xid, op: OpCode },
+    /// A link's handshake.
+    Connect(ClientId),
+    /// Nobody here.
+    Nobody,
+}
+
+/// Something the exclusive step is to do, in order.
+#[derive(Debug)]
+pub(crate) enum Ready {
+    /// A committed txn.
+    Txn { header: TxnHeader, record: TxnRecord, waiter: Waiter },
+    /// A sync whose turn came.
+    Sync { client: ClientId, xid: Xid, body: bytes::Bytes },
+}
+
+/// What the exclusive step works on.
+pub struct Exclusive<'a> {
+    /// The tree, for this step alone.
+    pub tree: &'a mut Tree,
+    /// The links.
+    pub clients: &'a mut dyn Clients,
+    /// All watches.
+    pub watches: &'a SharedWatches,
+    /// What the operator set.
+    pub options: &'a ClientOptions,
+    /// Counters of the whole server.
+    pub traffic: &'a Traffic,
+    /// From where milliseconds count.
+    pub clock: &'a Clock,
+    /// The moment of the step.
+    pub now: Now,
+    /// Kept from txn to txn, to save allocations.
+    pub changes: &'a mut Vec<Change>,
+}
+
+/// What a txn did to sessions; the replica keeps their table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SessionChange {
+    Created { session: SessionId, timeout_ms: i32 },
+    Closed(SessionId),
+}
+
+impl Exclusive<'_> {
+    /// Applies one txn, fires its watches, answers who waits for it.
+    pub(crate) fn apply(&mut self, header: &TxnHeader, record: &TxnRecord, waiter: Waiter) -> Option<SessionChange> {
+        self.changes.clear();
+        let outcome = self.tree.apply(header, record, self.changes);
+        self.fire(header.zxid);
+        if let Waiter::Write { client, xid, op } = waiter {
+            self.answer(client, xid, op, outcome);
+        }
+        match record {
+            TxnRecord::CreateSession(created) => {
+                Some(SessionChange::Created { session: header.client_id, timeout_ms: created.time_out })
+            }
+            TxnRecord::CloseSession(_) => Some(SessionChange::Closed(header.client_id)),
+            _ => None,
+        }
+    }
+
+    fn side(&self) -> Side<'_> {
+        Side {
+            tree: self.tree,
+            watches: self.watches,
+            options: self.options,
+            traffic: self.traffic,
+            clock: self.clock,
+            now: self.now,
+        }
+    }
+
+    fn with(&mut self, client: ClientId, mut act: impl FnMut(&mut Connection, &Side<'_>)) {
+        let side = Side {
+            tree: self.tree,
+            watches: self.watches,
+            options: self.options,
+            traffic: self.traffic,
+            clock: self.clock,
+            now: self.now,
+        };
+        self.clients.with(client, &mut |connection| act(connection, &side));
+    }
+
+    /// Events go out before the reply of any request that can see the change.
+    fn fire(&mut self, zxid: Zxid) {
+        if self.changes.is_empty() {
+            return;
+        }
+        let changes = std::mem::take(self.changes);
+        let watches = self.watches;
+        for change in &changes {
+            watches.lock().trigger(change, &mut |client, event| {
+                let side = Side {
+                    tree: self.tree,
+                    watches,
+                    options: self.options,
+                    traffic: self.traffic,
+                    clock: self.clock,
+                    now: self.now,
+                };
+                self.clients.with(client, &mut |connection| connection.notify(&event, zxid, &side));
+            });
+        }
+        *self.changes = changes;
+    }
+
+    fn answer(&mut self, client: ClientId, xid: Xid, op: OpCode, outcome: Outcome) {
+        let mut outcome = Some(outcome);
+        self.with(client, |connection, side| {
+            let Some(outcome) = outcome.take() else { return };
+            let error = if let Outcome::Error(code) = outcome { code } else { ErrorCode::Ok };
+            connection.complete(xid, error, |out| encode_outcome(op, outcome, out), side);
+        });
+    }
+
+    /// Answers a sync: everything committed before it is applied by now.
+    pub(crate) fn answer_sync(&mut self, client: ClientId, xid: Xid, body: &bytes::Bytes) {
+        let request = SyncRequest::from_bytes(body.clone());
+        self.with(client, |connection, side| {
+            let error = if request.is_ok() { ErrorCode::Ok } else { ErrorCode::MarshallingError };
+            let path = request.as_ref().map(|request| request.path.clone()).unwrap_or_default();
+            connection.complete(xid, error, |out| path.encode(out), side);
+        });
+    }
+
+    /// Ends a link.
+    pub(crate) fn close(&mut self, client: ClientId, how: Close) {
+        self.clients.with(client, &mut |connection| connection.close(how));
+    }
+
+    /// The zxid of the last txn applied.
+    pub(crate) fn last_zxid(&self) -> Zxid {
+        self.side().tree.last_zxid()
+    }
+}
+
+/// The record of a reply.
+// Java: FinalRequestProcessor.processRequest
+fn encode_outcome(op: OpCode, outcome: Outcome, out: &mut Vec<u8>) {
+    match outcome {
+        Outcome::Created { path, .. } if op == OpCode::Create => CreateResponse { path }.encode(out),
+        Outcome::Created { path, stat } => Create2Response { path, stat }.encode(out),
+        Outcome::DataSet(stat) | Outcome::AclSet(stat) => stat.encode(out),
+        Outcome::Multi(results) => encode_multi_results(&results, out),
+        Outcome::Deleted | Outcome::SessionCreated | Outcome::SessionClosed | Outcome::Error(_) => {}
+    }
+}
+
+/// The path of a sync request, for logs.
+pub(crate) fn sync_path(body: &bytes::Bytes) -> Str {
+    SyncRequest::from_bytes(body.clone()).map(|request| request.path).unwrap_or_default()
+}

@@ -1,0 +1,288 @@
+//! The operations that change nothing in the tree, answered from a shared view of it.
+// Java: FinalRequestProcessor.processRequest
+
+use bytes::Bytes;
+use oxherd_proto::{
+    AddWatchRequest, CheckWatchesRequest, ErrorCode, ExistsRequest, GetACLRequest, GetAllChildrenNumberRequest,
+    GetChildren2Request, GetDataRequest, GetEphemeralsRequest, GetEphemeralsResponse, Id, Jute, MultiOp, MultiResult,
+    OpCode, SessionId, SetWatches, SetWatches2, Str, WhoAmIResponse, Xid, Zxid, begin_frame, decode_multi_read,
+    encode_multi_results, end_frame, reply_header,
+};
+use oxherd_tree::{ClientId, EventType, NodeView, WatchMode, WatcherKind, perms, permits};
+
+use crate::auth;
+use crate::connection::{Request, Side};
+
+/// Who asks.
+pub(crate) struct Caller<'a> {
+    pub(crate) client: ClientId,
+    pub(crate) session: SessionId,
+    pub(crate) ids: &'a [Id],
+}
+
+/// Appends the answer of a read, preceded by the events it brings about.
+pub(crate) fn answer(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) {
+    let zxid = side.tree.last_zxid();
+    let xid = if request.op == OpCode::Ping { Xid::PING } else { request.xid };
+    if matches!(request.op, OpCode::SetWatches | OpCode::SetWatches2) {
+        let result = set_watches(request, caller, side, out);
+        return answer_header(xid, zxid, result.err().unwrap_or(ErrorCode::Ok), out);
+    }
+    let at = begin_frame(out);
+    reply_header(xid, zxid, ErrorCode::Ok, out);
+    if let Err(code) = body(request, caller, side, out) {
+        out.truncate(at);
+        return answer_header(xid, zxid, code, out);
+    }
+    end_frame(out, at);
+}
+
+fn answer_header(xid: Xid, zxid: Zxid, code: ErrorCode, out: &mut Vec<u8>) {
+    let at = begin_frame(out);
+    reply_header(xid, zxid, code, out);
+    end_frame(out, at);
+}
+
+/// Appends a watch notification.
+pub(crate) fn encode_event(kind: EventType, path: &[u8], zxid: Zxid, out: &mut Vec<u8>) {
+    /// The only state a server ever reports: SyncConnected.
+    const SYNC_CONNECTED: i32 = 3;
+    let at = begin_frame(out);
+    reply_header(Xid::NOTIFICATION, zxid, ErrorCode::Ok, out);
+    kind.code().encode(out);
+    SYNC_CONNECTED.encode(out);
+    encode_bytes(Some(path), out);
+    end_frame(out, at);
+}
+
+fn body(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    let input = || request.body.clone();
+    match request.op {
+        OpCode::Ping => Ok(()),
+        OpCode::GetData => get_data(&parse(input())?, caller, side, out),
+        OpCode::Exists => exists(&parse(input())?, caller, side, out),
+        OpCode::GetChildren => get_children(&parse(input())?, false, caller, side, out),
+        OpCode::GetChildren2 => get_children(&parse(input())?, true, caller, side, out),
+        OpCode::GetAcl => get_acl(&parse(input())?, caller, side, out),
+        OpCode::GetAllChildrenNumber => all_children_number(&parse(input())?, caller, side, out),
+        OpCode::GetEphemerals => ephemerals(&parse(input())?, caller, side, out),
+        OpCode::WhoAmI => who_am_i(caller, out),
+        OpCode::AddWatch => add_watch(&parse(input())?, caller, side, out),
+        OpCode::CheckWatches => check_watches(&parse(input())?, caller, side),
+        OpCode::RemoveWatches => remove_watches(&parse(input())?, caller, side),
+        OpCode::MultiRead => multi_read(input(), caller, side, out),
+        _ => Err(ErrorCode::Unimplemented),
+    }
+}
+
+fn parse<T: Jute>(body: Bytes) -> Result<T, ErrorCode> {
+    T::from_bytes(body).map_err(|_| ErrorCode::MarshallingError)
+}
+
+fn encode_bytes(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
+    let len = bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).expect("a node's data came in one frame"));
+    len.encode(out);
+    out.extend_from_slice(bytes.unwrap_or_default());
+}
+
+fn node<'a>(path: &[u8], wanted: i32, caller: &Caller<'_>, side: &Side<'a>) -> Result<NodeView<'a>, ErrorCode> {
+    let node = side.tree.node(path).ok_or(ErrorCode::NoNode)?;
+    if allowed(&node, wanted, caller, side) { Ok(node) } else { Err(ErrorCode::NoAuth) }
+}
+
+fn allowed(node: &NodeView<'_>, wanted: i32, caller: &Caller<'_>, side: &Side<'_>) -> bool {
+    side.options.skip_acl || permits(node.acl(), wanted, caller.ids)
+}
+
+fn watch(path: &[u8], wanted: bool, mode: WatchMode, caller: &Caller<'_>, side: &Side<'_>) {
+    if wanted {
+        side.watches.lock().add(path, caller.client, mode);
+    }
+}
+
+fn get_data(request: &GetDataRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    let node = node(&request.path, perms::READ, caller, side)?;
+    encode_bytes(node.data(), out);
+    node.stat().encode(out);
+    watch(&request.path, request.watch, WatchMode::Data, caller, side);
+    Ok(())
+}
+
+/// A watch on a node that is not there waits for its creation.
+fn exists(request: &ExistsRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    if request.path.contains(&0) {
+        return Err(ErrorCode::BadArguments);
+    }
+    let found = node(&request.path, perms::READ, caller, side);
+    if !matches!(found, Err(ErrorCode::NoAuth)) {
+        watch(&request.path, request.watch, WatchMode::Data, caller, side);
+    }
+    found?.stat().encode(out);
+    Ok(())
+}
+
+fn get_children(
+    request: &GetChildren2Request,
+    with_stat: bool,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
+    let node = node(&request.path, perms::READ, caller, side)?;
+    let count = i32::try_from(node.child_count()).expect("a node has fewer than 2^31 children");
+    count.encode(out);
+    for name in node.children() {
+        encode_bytes(Some(name), out);
+    }
+    if with_stat {
+        node.stat().encode(out);
+    }
+    watch(&request.path, request.watch, WatchMode::Child, caller, side);
+    Ok(())
+}
+
+fn get_acl(request: &GetACLRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    let node = node(&request.path, perms::READ | perms::ADMIN, caller, side)?;
+    if allowed(&node, perms::ADMIN, caller, side) {
+        node.acl().to_vec().encode(out);
+    } else {
+        auth::redacted(node.acl()).encode(out);
+    }
+    node.stat().encode(out);
+    Ok(())
+}
+
+fn all_children_number(
+    request: &GetAllChildrenNumberRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
+    node(&request.path, perms::READ, caller, side)?;
+    let number = side.tree.all_children_number(&request.path).ok_or(ErrorCode::NoNode)?;
+    i32::try_from(number).unwrap_or(i32::MAX).encode(out);
+    Ok(())
+}
+
+/// The filter is a plain prefix of text, not of components.
+fn ephemerals(
+    request: &GetEphemeralsRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
+    let prefix = request.prefix_path.as_deref().unwrap_or_default();
+    let all = matches!(prefix.trim_ascii(), b"" | b"/");
+    let ephemerals: Vec<Str> =
+        side.tree.ephemerals(caller.session).filter(|path| all || path.starts_with(prefix)).collect();
+    GetEphemeralsResponse { ephemerals }.encode(out);
+    Ok(())
+}
+
+fn who_am_i(caller: &Caller<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    WhoAmIResponse { client_info: auth::client_infos(caller.ids) }.encode(out);
+    Ok(())
+}
+
+// ---- watches
+
+// Java: DataTree.addWatch, AddWatchMode.fromInt
+fn add_watch(request: &AddWatchRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    let mode = match request.mode {
+        0 => WatchMode::Persistent,
+        1 => WatchMode::PersistentRecursive,
+        _ => return Err(ErrorCode::MarshallingError),
+    };
+    watch(&request.path, true, mode, caller, side);
+    ErrorCode::Ok.encode(out);
+    Ok(())
+}
+
+// Java: Watcher.WatcherType.fromInt
+fn watcher_kind(code: i32) -> Result<WatcherKind, ErrorCode> {
+    Ok(match code {
+        1 => WatcherKind::Children,
+        2 => WatcherKind::Data,
+        3 => WatcherKind::Any,
+        4 => WatcherKind::Persistent,
+        5 => WatcherKind::PersistentRecursive,
+        _ => return Err(ErrorCode::MarshallingError),
+    })
+}
+
+fn check_watches(request: &CheckWatchesRequest, caller: &Caller<'_>, side: &Side<'_>) -> Result<(), ErrorCode> {
+    let kind = watcher_kind(request.kind)?;
+    let found = side.watches.lock().contains(&request.path, caller.client, kind);
+    if found { Ok(()) } else { Err(ErrorCode::NoWatcher) }
+}
+
+fn remove_watches(request: &CheckWatchesRequest, caller: &Caller<'_>, side: &Side<'_>) -> Result<(), ErrorCode> {
+    let kind = watcher_kind(request.kind)?;
+    let removed = side.watches.lock().remove(&request.path, caller.client, kind);
+    if removed { Ok(()) } else { Err(ErrorCode::NoWatcher) }
+}
+
+/// Watches come back after a reconnect; what changed meanwhile is told at once.
+// Java: DataTree.setWatches
+fn set_watches(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    let all = if request.op == OpCode::SetWatches {
+        let SetWatches { relative_zxid, data_watches, exist_watches, child_watches } = parse(request.body.clone())?;
+        SetWatches2 { relative_zxid, data_watches, exist_watches, child_watches, ..SetWatches2::default() }
+    } else {
+        parse(request.body.clone())?
+    };
+    let mut watches = side.watches.lock();
+    let mut arm = |path: &Str, missed: Option<EventType>, mode: WatchMode| match missed {
+        Some(kind) => encode_event(kind, path, Zxid(-1), out),
+        None => watches.add(path, caller.client, mode),
+    };
+    for path in &all.data_watches {
+        let missed = match side.tree.node(path).map(|node| node.persisted().mzxid) {
+            None => Some(EventType::Deleted),
+            Some(mzxid) => (mzxid > all.relative_zxid).then_some(EventType::DataChanged),
+        };
+        arm(path, missed, WatchMode::Data);
+    }
+    for path in &all.exist_watches {
+        arm(path, side.tree.node(path).map(|_| EventType::Created), WatchMode::Data);
+    }
+    for path in &all.child_watches {
+        let missed = match side.tree.node(path).map(|node| node.persisted().pzxid) {
+            None => Some(EventType::Deleted),
+            Some(pzxid) => (pzxid > all.relative_zxid).then_some(EventType::ChildrenChanged),
+        };
+        arm(path, missed, WatchMode::Child);
+    }
+    for path in &all.persistent_watches {
+        arm(path, None, WatchMode::Persistent);
+    }
+    for path in &all.persistent_recursive_watches {
+        arm(path, None, WatchMode::PersistentRecursive);
+    }
+    Ok(())
+}
+
+// ---- several reads at once
+
+fn multi_read(body: Bytes, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+    let ops = decode_multi_read(body).map_err(|_| ErrorCode::MarshallingError)?;
+    let results: Vec<MultiResult> =
+        ops.iter().map(|op| read_one(op, caller, side).unwrap_or_else(MultiResult::Error)).collect();
+    encode_multi_results(&results, out);
+    Ok(())
+}
+
+/// A multi never sets a watch, whatever its flags say.
+fn read_one(op: &MultiOp, caller: &Caller<'_>, side: &Side<'_>) -> Result<MultiResult, ErrorCode> {
+    match op {
+        MultiOp::GetData(request) => {
+            let node = node(&request.path, perms::READ, caller, side)?;
+            Ok(MultiResult::GetData(node.data().map(Bytes::copy_from_slice), node.stat()))
+        }
+        MultiOp::GetChildren(request) => {
+            let node = node(&request.path, perms::READ, caller, side)?;
+            Ok(MultiResult::GetChildren(node.children().map(|name| Str::from(name.to_vec())).collect()))
+        }
+        _ => Err(ErrorCode::MarshallingError),
+    }
+}

@@ -1,0 +1,375 @@
+//! Routes what comes in to the parts and what they want out; decides nothing itself.
+
+use std::collections::VecDeque;
+use std::time::Instant;
+
+use bytes::Bytes;
+use oxherd_proto::{
+    ErrorCode, Jute, OpCode, ServerId, SessionId, TxnHeader, TxnRecord, Xid, Zxid, decode_txn, encode_txn,
+};
+use oxherd_tree::{ClientId, Tree};
+use oxherd_zab::{Input as ZabInput, Output as ZabOutput, Peer, StorageEvent};
+
+use crate::clock::{Clock, Now};
+use crate::commit::{Exclusive, Ready, SessionChange, Waiter};
+use crate::connection::Close;
+use crate::containers::Containers;
+use crate::input::{ClientCommand, Connect, Input, Output};
+use crate::overlay::Overlay;
+use crate::password;
+use crate::prepare::{Origin, PrepareContext, PrepareOptions, SessionView, WriteRequest};
+use crate::session::Sessions;
+use crate::snapshot::{SnapshotOptions, SnapshotTrigger};
+
+/// What a replica is told about itself.
+#[derive(Clone, Debug)]
+pub struct ReplicaOptions {
+    /// This server.
+    pub server: ServerId,
+    /// Grain of session expiry, in ms (`tickTime`).
+    pub tick_ms: u64,
+    /// Checks and switches of writes.
+    pub prepare: PrepareOptions,
+    /// When snapshots are due.
+    pub snapshot: SnapshotOptions,
+    /// How containers and nodes with a time to live are removed.
+    pub containers: crate::containers::ContainerOptions,
+    /// Seeds what is random on purpose; give the same to get the same run.
+    pub seed: u64,
+}
+
+/// What recovery found.
+#[derive(Clone, Debug, Default)]
+pub struct Recovered {
+    /// Sessions alive at the last txn, with their timeouts in ms.
+    pub sessions: Vec<(SessionId, i32)>,
+    /// The last txn in the durable log.
+    pub last_zxid: Zxid,
+    /// Txns replayed from the log; they count towards the next snapshot.
+    pub txns_since_snapshot: u64,
+}
+
+/// A proposal on its way.
+#[derive(Debug)]
+struct Proposed {
+    header: TxnHeader,
+    record: TxnRecord,
+    waiter: Waiter,
+}
+
+/// A sync that waits for the proposals before it.
+#[derive(Debug)]
+struct PendingSync {
+    after: Zxid,
+    client: ClientId,
+    xid: Xid,
+    body: Bytes,
+}
+
+/// One server without its shell.
+#[derive(Debug)]
+pub struct Replica {
+    options: ReplicaOptions,
+    zab: Peer,
+    overlay: Overlay,
+    sessions: Sessions,
+    containers: Containers,
+    snapshot: SnapshotTrigger,
+    /// In zxid order; the front is the oldest not committed.
+    proposed: VecDeque<Proposed>,
+    syncs: VecDeque<PendingSync>,
+    ready: VecDeque<Ready>,
+    outputs: VecDeque<Output>,
+    last_proposed: Zxid,
+    has_room: bool,
+    proposal_len: ProposalLen,
+}
+
+/// Sizes of proposals, in bytes.
+// Java: BufferStats
+#[derive(Clone, Copy, Debug)]
+pub struct ProposalLen {
+    /// Of the last one; −1 before the first.
+    pub last: i64,
+    /// Of the smallest.
+    pub min: i64,
+    /// Of the largest.
+    pub max: i64,
+}
+
+impl ProposalLen {
+    const NONE: Self = Self { last: -1, min: -1, max: -1 };
+
+    fn note(&mut self, len: usize) {
+        let len = i64::try_from(len).unwrap_or(i64::MAX);
+        self.last = len;
+        self.max = self.max.max(len);
+        self.min = if self.min < 0 { len } else { self.min.min(len) };
+    }
+}
+
+struct View<'a>(&'a Sessions);
+
+impl SessionView for View<'_> {
+    fn check(&self, session: SessionId) -> Result<(), ErrorCode> {
+        self.0.check(session)
+    }
+}
+
+impl Replica {
+    /// A server that is its own ensemble: a leader with a quorum of one.
+    pub fn standalone(options: ReplicaOptions, recovered: &Recovered, now: Now) -> Self {
+        let clock = Clock::new(now.instant);
+        let next_id = password::first_session_id(now.unix_ms, options.server);
+        let mut sessions = Sessions::new(clock, options.tick_ms, next_id);
+        for (session, timeout_ms) in &recovered.sessions {
+            sessions.committed(now.instant, *session, *timeout_ms);
+        }
+        Self {
+            zab: Peer::standalone(options.server, recovered.last_zxid),
+            overlay: Overlay::default(),
+            sessions,
+            containers: Containers::new(options.containers.clone(), now.instant),
+            snapshot: SnapshotTrigger::new(options.snapshot.clone(), options.seed, recovered.txns_since_snapshot),
+            proposed: VecDeque::new(),
+            syncs: VecDeque::new(),
+            ready: VecDeque::new(),
+            outputs: VecDeque::new(),
+            last_proposed: recovered.last_zxid,
+            has_room: true,
+            proposal_len: ProposalLen::NONE,
+            options,
+        }
+    }
+
+    /// Takes one input. The tree is as of the last [`Self::apply`] and is not changed.
+    pub fn handle(&mut self, now: Now, input: Input, tree: &Tree) {
+        match input {
+            Input::Write { client, request } => {
+                let waiter = Waiter::Write { client, xid: request.xid, op: request.op };
+                self.write(now, &request, waiter, tree);
+            }
+            Input::Connect(connect) => self.connect(now, &connect, tree),
+            Input::Sync { client, xid, body, .. } => self.sync(client, xid, body),
+            Input::Gone { client, session } => self.sessions.detach(session, client),
+            Input::Storage(event) => self.storage(now, event),
+            Input::Room(has_room) => self.has_room = has_room,
+            Input::SnapshotBegun => self.snapshot.begun(),
+            Input::Timeout => self.timeout(now, tree),
+        }
+        self.route_zab();
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When [`Input::Timeout`] is due at the latest.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [self.sessions.next_expiry(), self.containers.next_check(), self.zab.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Whether [`Self::apply`] has something to do.
+    pub fn has_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// Applies all that is committed by now, in the exclusive step `exclusive` stands for.
+    pub fn apply(&mut self, exclusive: &mut Exclusive<'_>) {
+        while let Some(ready) = self.ready.pop_front() {
+            match ready {
+                Ready::Txn { header, record, waiter } => self.apply_txn(exclusive, &header, &record, waiter),
+                Ready::Sync { client, xid, body } => exclusive.answer_sync(client, xid, &body),
+            }
+        }
+    }
+
+    // ---- writes
+
+    fn write(&mut self, now: Now, request: &WriteRequest, waiter: Waiter, tree: &Tree) {
+        let Some(zxid) = self.zab.next_zxid() else {
+            return self.halt("the zxid counter of this epoch has come to its end");
+        };
+        let context = PrepareContext {
+            tree,
+            zxid,
+            unix_ms: now.unix_ms,
+            sessions: &View(&self.sessions),
+            options: &self.options.prepare,
+        };
+        let prepared = if self.has_room || !request.grows() {
+            self.overlay.prepare(&context, request)
+        } else {
+            Overlay::refuse(&context, request, ErrorCode::SystemError)
+        };
+        if request.op == OpCode::CloseSession {
+            self.sessions.set_closing(request.session);
+        }
+        let payload = Bytes::from(encode_txn(&prepared.header, &prepared.record, prepared.digest.as_ref()));
+        self.snapshot.note_txn(payload.len());
+        self.proposal_len.note(payload.len());
+        self.proposed.push_back(Proposed { header: prepared.header, record: prepared.record, waiter });
+        self.last_proposed = zxid;
+        self.zab.propose(zxid, payload);
+        if self.snapshot.is_due() {
+            self.snapshot.requested();
+            self.outputs.push_back(Output::Snapshot);
+        }
+    }
+
+    fn internal(&mut self, now: Now, session: SessionId, op: OpCode, body: Bytes, tree: &Tree) {
+        let request =
+            WriteRequest { session, xid: Xid(0), op, body, ids: std::sync::Arc::from([]), origin: Origin::Internal };
+        self.write(now, &request, Waiter::Nobody, tree);
+    }
+
+    fn sync(&mut self, client: ClientId, xid: Xid, body: Bytes) {
+        if self.proposed.is_empty() {
+            self.ready.push_back(Ready::Sync { client, xid, body });
+        } else {
+            self.syncs.push_back(PendingSync { after: self.last_proposed, client, xid, body });
+        }
+    }
+
+    // ---- sessions
+
+    // Java: ZooKeeperServer.createSession, reopenSession
+    fn connect(&mut self, now: Now, connect: &Connect, tree: &Tree) {
+        if connect.session == SessionId(0) {
+            let session = self.sessions.create(now.instant, connect.timeout_ms, connect.client);
+            let mut body = Vec::with_capacity(4);
+            connect.timeout_ms.encode(&mut body);
+            let request = WriteRequest {
+                session,
+                xid: Xid(0),
+                op: OpCode::CreateSession,
+                body: body.into(),
+                ids: std::sync::Arc::from([]),
+                origin: Origin::Internal,
+            };
+            return self.write(now, &request, Waiter::Connect(connect.client), tree);
+        }
+        if let Some(old) = self.sessions.client(connect.session) {
+            self.outputs.push_back(Output::Client(old, ClientCommand::Close(Close::Now)));
+        }
+        let command = self.resume(connect).unwrap_or(ClientCommand::Expired);
+        self.outputs.push_back(Output::Client(connect.client, command));
+    }
+
+    fn resume(&mut self, connect: &Connect) -> Option<ClientCommand> {
+        let session = connect.session;
+        let password = password::of_session(session);
+        if connect.password[..] != password {
+            return None;
+        }
+        self.sessions.resume(session, connect.client).ok()?;
+        let pulse = self.sessions.pulse(session)?;
+        Some(ClientCommand::Ready { session, password, pulse })
+    }
+
+    fn timeout(&mut self, now: Now, tree: &Tree) {
+        for session in self.sessions.expire(now.instant) {
+            tracing::info!(%session, "the session has expired");
+            self.internal(now, session, OpCode::CloseSession, Bytes::new(), tree);
+        }
+        for path in self.containers.due(now, tree) {
+            self.internal(now, SessionId(0), OpCode::DeleteContainer, path.into_bytes(), tree);
+        }
+        self.zab.handle(now.instant, ZabInput::Timeout);
+    }
+
+    // ---- agreement and storage
+
+    fn storage(&mut self, now: Now, event: StorageEvent) {
+        if let StorageEvent::Failed(reason) = &event {
+            return self.halt(reason);
+        }
+        self.zab.handle(now.instant, ZabInput::Storage(event));
+    }
+
+    fn route_zab(&mut self) {
+        while let Some(output) = self.zab.poll_output() {
+            match output {
+                ZabOutput::Storage(command) => self.outputs.push_back(Output::Storage(command)),
+                ZabOutput::Deliver { zxid, payload } => self.deliver(zxid, payload),
+                ZabOutput::Role(role) => self.outputs.push_back(Output::Role(role)),
+                other => self.halt(&format!("a standalone server has no use for {other:?}")),
+            }
+        }
+    }
+
+    fn deliver(&mut self, zxid: Zxid, payload: Bytes) {
+        let own = self.proposed.front().is_some_and(|proposed| proposed.header.zxid == zxid);
+        if own && let Some(Proposed { header, record, waiter }) = self.proposed.pop_front() {
+            self.ready.push_back(Ready::Txn { header, record, waiter });
+        } else {
+            match decode_txn(payload) {
+                Ok(txn) => {
+                    let waiter = Waiter::Nobody;
+                    self.ready.push_back(Ready::Txn { header: txn.header, record: txn.record, waiter });
+                }
+                Err(error) => self.halt(&format!("the committed txn {zxid} cannot be read: {error}")),
+            }
+        }
+        while let Some(sync) = self.syncs.front().filter(|sync| sync.after <= zxid) {
+            let (client, xid, body) = (sync.client, sync.xid, sync.body.clone());
+            self.syncs.pop_front();
+            self.ready.push_back(Ready::Sync { client, xid, body });
+        }
+    }
+
+    fn halt(&mut self, reason: &str) {
+        self.outputs.push_back(Output::Halt(reason.to_owned()));
+    }
+
+    // ---- the exclusive step
+
+    fn apply_txn(&mut self, exclusive: &mut Exclusive<'_>, header: &TxnHeader, record: &TxnRecord, waiter: Waiter) {
+        let change = exclusive.apply(header, record, waiter);
+        self.overlay.applied(header.zxid);
+        match change {
+            Some(SessionChange::Created { session, timeout_ms }) => {
+                self.sessions.committed(exclusive.now.instant, session, timeout_ms);
+                if let Waiter::Connect(client) = waiter {
+                    self.session_ready(exclusive, session, client);
+                }
+            }
+            Some(SessionChange::Closed(session)) => self.session_closed(exclusive, session, waiter),
+            None => {}
+        }
+    }
+
+    fn session_ready(&self, exclusive: &mut Exclusive<'_>, session: SessionId, client: ClientId) {
+        let Some(pulse) = self.sessions.pulse(session) else { return };
+        let now_ms = exclusive.clock.ms(exclusive.now.instant);
+        exclusive.clients.with(client, &mut |connection| {
+            connection.session_ready(session, password::of_session(session), pulse.clone(), now_ms);
+        });
+    }
+
+    /// The link that asked gets its reply and closes by itself; any other is closed without a word.
+    fn session_closed(&mut self, exclusive: &mut Exclusive<'_>, session: SessionId, waiter: Waiter) {
+        let Some(client) = self.sessions.remove(session) else { return };
+        if !matches!(waiter, Waiter::Write { client: asked, .. } if asked == client) {
+            exclusive.close(client, Close::Now);
+        }
+    }
+
+    // ---- what operators see
+
+    /// The sessions.
+    pub fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// Sizes of the proposals made.
+    pub fn proposal_len(&self) -> ProposalLen {
+        self.proposal_len
+    }
+
+    /// Whether storage has room for more than deletes.
+    pub fn has_room(&self) -> bool {
+        self.has_room
+    }
+}

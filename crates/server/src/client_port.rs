@@ -1,0 +1,143 @@
+//! A client port: accepts, applies the limits, and gives each link to a worker.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use oxherd_replica::Connection;
+use oxherd_tree::ClientId;
+use parking_lot::Mutex;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::{debug, warn};
+
+use crate::driver::Driver;
+use crate::link::{Link, Opening};
+use crate::words::Words;
+
+/// Limits of one client port.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PortLimits {
+    /// Connections of one address; 0 for no limit (`maxClientCnxns`).
+    pub(crate) per_address_max: usize,
+    /// Connections in all; 0 for no limit (`maxCnxns`).
+    pub(crate) total_max: usize,
+    /// Time for the handshake (`nio.sessionlessCnxnTimeout`).
+    pub(crate) greeting_timeout: Duration,
+    /// Whether the kernel probes idle connections (`clientTcpKeepAlive`).
+    pub(crate) keep_alive: bool,
+}
+
+/// Who is connected, by address, and the numbers of links.
+#[derive(Debug, Default)]
+pub(crate) struct Admission {
+    next_client: AtomicU32,
+    total: AtomicUsize,
+    by_address: Mutex<HashMap<IpAddr, usize, foldhash::fast::FixedState>>,
+}
+
+impl Admission {
+    /// Counts a link in, unless a limit is reached.
+    // Java: NIOServerCnxnFactory.AcceptThread.doAccept
+    fn admit(&self, address: IpAddr, limits: &PortLimits) -> Result<ClientId, &'static str> {
+        if limits.total_max > 0 && self.total.load(Ordering::Relaxed) >= limits.total_max {
+            return Err("maxCnxns is reached");
+        }
+        let mut by_address = self.by_address.lock();
+        let count = by_address.entry(address).or_insert(0);
+        if limits.per_address_max > 0 && *count >= limits.per_address_max {
+            return Err("maxClientCnxns is reached for this address");
+        }
+        *count += 1;
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Ok(ClientId(self.next_client.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    fn release(&self, address: IpAddr) {
+        self.total.fetch_sub(1, Ordering::Relaxed);
+        let mut by_address = self.by_address.lock();
+        if let Some(count) = by_address.get_mut(&address) {
+            *count -= 1;
+            if *count == 0 {
+                by_address.remove(&address);
+            }
+        }
+    }
+}
+
+/// What accepting needs.
+#[derive(Clone, Debug)]
+pub(crate) struct ClientPort {
+    pub(crate) driver: Arc<Driver>,
+    pub(crate) admission: Arc<Admission>,
+    pub(crate) limits: PortLimits,
+    pub(crate) words: Arc<Words>,
+    /// Where links run, in turn.
+    pub(crate) workers: Arc<[tokio::runtime::Handle]>,
+}
+
+impl ClientPort {
+    /// Accepts until the task is dropped.
+    pub(crate) async fn accept(self, listener: TcpListener) {
+        let mut turn = 0;
+        loop {
+            match listener.accept().await {
+                Ok((socket, peer)) => {
+                    self.start(socket, peer, turn);
+                    turn = (turn + 1) % self.workers.len();
+                }
+                Err(error) => {
+                    warn!(%error, "cannot accept a client; raise the limit of open files if that is the reason");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+
+    fn start(&self, socket: TcpStream, peer: SocketAddr, turn: usize) {
+        let address = peer.ip().to_canonical();
+        let client = match self.admission.admit(address, &self.limits) {
+            Ok(client) => client,
+            Err(reason) => return refuse(&socket, peer, reason),
+        };
+        let port = self.clone();
+        let socket = match socket.into_std() {
+            Ok(socket) => socket,
+            Err(error) => {
+                debug!(%peer, %error, "the client is gone before it was served");
+                return self.admission.release(address);
+            }
+        };
+        self.workers[turn].spawn(async move {
+            port.serve(socket, peer, client).await;
+            port.admission.release(address);
+        });
+    }
+
+    async fn serve(&self, socket: std::net::TcpStream, peer: SocketAddr, client: ClientId) {
+        // Lingering would only hold the port; a reply that matters is flushed before the end.
+        let set = socket.set_nodelay(true);
+        let keep = socket2::SockRef::from(&socket).set_keepalive(self.limits.keep_alive);
+        let socket = match set.and(keep).and_then(|()| TcpStream::from_std(socket)) {
+            Ok(socket) => socket,
+            Err(error) => return debug!(%peer, %error, "the client is gone before it was served"),
+        };
+        let connection = Connection::new(client, peer.ip().to_canonical(), Driver::now());
+        let link = Arc::new(Link::new(client, peer, socket, connection));
+        self.driver.add_link(&link);
+        let opening = link.run(&self.driver, self.limits.greeting_timeout).await;
+        if let Opening::Word(word, rest) = opening {
+            self.words.answer(&link, word, rest, &self.driver).await;
+        }
+        self.driver.remove_link(&link);
+    }
+}
+
+/// Closes at once, with a reset, so that no port lingers for a client that is not wanted.
+fn refuse(socket: &TcpStream, peer: SocketAddr, reason: &str) {
+    warn!(%peer, reason, "refusing a connection");
+    if let Err(error) = socket2::SockRef::from(socket).set_linger(Some(Duration::ZERO)) {
+        debug!(%peer, %error, "the refused client is gone already");
+    }
+}

@@ -1,0 +1,284 @@
+//! One replica's turns, taken by whoever has an input when nobody else is taking one.
+//!
+//! There is no replica thread: a connection's task or the log thread puts its inputs into the inbox and
+//! takes a turn if the replica is free; otherwise the one who holds it sees the inbox before leaving.
+//! Lock order: replica, tree, connection, watches. The exclusive step holds watches while it reaches
+//! connections; that is safe because connections take watches only under the tree's shared side.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use hashbrown::HashMap;
+use oxherd_replica::{
+    ClientCommand, ClientOptions, Clients, Clock, Connection, Exclusive, Input, Now, Output, Replica, SharedWatches,
+    Side, Traffic,
+};
+use oxherd_tree::{Change, ClientId, Tree};
+use parking_lot::{Condvar, Mutex, RwLock};
+use tracing::error;
+
+use crate::link::Link;
+use crate::log_thread::{LogCommand, LogQueue};
+
+/// Everything the tasks and threads of one server share.
+#[derive(Debug)]
+pub(crate) struct Driver {
+    replica: Mutex<Replica>,
+    inbox: Mutex<Vec<Input>>,
+    tree: RwLock<Tree>,
+    pub(crate) watches: SharedWatches,
+    links: Mutex<HashMap<u32, Arc<Link>, foldhash::fast::FixedState>>,
+    pub(crate) log: LogQueue,
+    pub(crate) options: ClientOptions,
+    pub(crate) traffic: Traffic,
+    pub(crate) clock: Clock,
+    serving: AtomicBool,
+    snapshot_due: Mutex<bool>,
+    snapshot_signal: Condvar,
+    halted: Mutex<Option<String>>,
+    halt_signal: tokio::sync::Notify,
+    changes: Mutex<Vec<Change>>,
+}
+
+/// The links a turn reached and that are to be flushed after it.
+struct Reached<'a> {
+    links: &'a Mutex<HashMap<u32, Arc<Link>, foldhash::fast::FixedState>>,
+    dirty: &'a mut Vec<Arc<Link>>,
+}
+
+impl Clients for Reached<'_> {
+    fn with(&mut self, client: ClientId, act: &mut dyn FnMut(&mut Connection)) {
+        let Some(link) = self.links.lock().get(&client.0).cloned() else { return };
+        act(&mut link.connection.lock());
+        if link.mark_dirty() {
+            self.dirty.push(link);
+        }
+    }
+}
+
+impl Driver {
+    pub(crate) fn new(replica: Replica, tree: Tree, options: ClientOptions, clock: Clock) -> Self {
+        Self {
+            replica: Mutex::new(replica),
+            inbox: Mutex::new(Vec::new()),
+            tree: RwLock::new(tree),
+            watches: SharedWatches::default(),
+            links: Mutex::new(HashMap::with_hasher(foldhash::fast::FixedState::default())),
+            log: LogQueue::default(),
+            options,
+            traffic: Traffic::default(),
+            clock,
+            serving: AtomicBool::new(true),
+            snapshot_due: Mutex::new(false),
+            snapshot_signal: Condvar::new(),
+            halted: Mutex::new(None),
+            halt_signal: tokio::sync::Notify::new(),
+            changes: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// The moment, by both clocks.
+    #[expect(clippy::disallowed_methods, reason = "the shell is where time comes from")]
+    pub(crate) fn now() -> Now {
+        let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Now { instant: Instant::now(), unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) }
+    }
+
+    // ---- turns
+
+    /// Hands over inputs; they are taken before this returns or by whoever holds the replica now.
+    pub(crate) fn submit(&self, inputs: &mut Vec<Input>) {
+        self.inbox.lock().append(inputs);
+        self.take_turns();
+    }
+
+    /// Hands over one input.
+    pub(crate) fn submit_one(&self, input: Input) {
+        self.inbox.lock().push(input);
+        self.take_turns();
+    }
+
+    fn take_turns(&self) {
+        let mut dirty = Vec::new();
+        while let Some(mut replica) = self.replica.try_lock() {
+            self.drain_inbox(&mut replica, &mut dirty);
+            drop(replica);
+            for link in dirty.drain(..) {
+                link.flush();
+            }
+            if self.inbox.lock().is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn drain_inbox(&self, replica: &mut Replica, dirty: &mut Vec<Arc<Link>>) {
+        loop {
+            let inputs = std::mem::take(&mut *self.inbox.lock());
+            if inputs.is_empty() {
+                return;
+            }
+            let now = Self::now();
+            self.handle(replica, now, inputs, dirty);
+            if replica.has_ready() {
+                self.apply(replica, now, dirty);
+                self.route(replica, dirty);
+            }
+        }
+    }
+
+    fn handle(&self, replica: &mut Replica, now: Now, inputs: Vec<Input>, dirty: &mut Vec<Arc<Link>>) {
+        let tree = self.tree.read();
+        for input in inputs {
+            replica.handle(now, input, &tree);
+        }
+        drop(tree);
+        self.route(replica, dirty);
+    }
+
+    fn apply(&self, replica: &mut Replica, now: Now, dirty: &mut Vec<Arc<Link>>) {
+        let mut clients = Reached { links: &self.links, dirty };
+        let mut changes = self.changes.lock();
+        let mut tree = self.tree.write();
+        replica.apply(&mut Exclusive {
+            tree: &mut tree,
+            clients: &mut clients,
+            watches: &self.watches,
+            options: &self.options,
+            traffic: &self.traffic,
+            clock: &self.clock,
+            now,
+            changes: &mut changes,
+        });
+    }
+
+    fn route(&self, replica: &mut Replica, dirty: &mut Vec<Arc<Link>>) {
+        let mut commands = Vec::new();
+        while let Some(output) = replica.poll_output() {
+            match output {
+                Output::Storage(command) => commands.push(LogCommand::Storage(command)),
+                Output::Role(role) => self.set_role(role),
+                Output::Client(client, command) => self.command(client, command, dirty),
+                Output::Snapshot => self.request_snapshot(),
+                Output::Halt(reason) => self.halt(reason),
+            }
+        }
+        self.log.push(commands);
+    }
+
+    fn command(&self, client: ClientId, command: ClientCommand, dirty: &mut Vec<Arc<Link>>) {
+        let now_ms = self.clock.ms(Self::now().instant);
+        let mut command = Some(command);
+        Reached { links: &self.links, dirty }.with(client, &mut |connection| match command.take() {
+            Some(ClientCommand::Ready { session, password, pulse }) => {
+                connection.session_ready(session, password, pulse, now_ms);
+            }
+            Some(ClientCommand::Expired) => connection.session_expired(),
+            Some(ClientCommand::Close(how)) => connection.close(how),
+            None => {}
+        });
+    }
+
+    // ---- sides
+
+    /// Runs `act` with the shared side of the tree.
+    pub(crate) fn with_side<R>(&self, act: impl FnOnce(&Side<'_>) -> R) -> R {
+        let now = Self::now();
+        let tree = self.tree.read();
+        act(&Side {
+            tree: &tree,
+            watches: &self.watches,
+            options: &self.options,
+            traffic: &self.traffic,
+            clock: &self.clock,
+            now,
+        })
+    }
+
+    /// Runs `act` alone with the tree, for a slice of a snapshot.
+    pub(crate) fn with_tree_mut<R>(&self, act: impl FnOnce(&mut Tree) -> R) -> R {
+        act(&mut self.tree.write())
+    }
+
+    /// Runs `act` with the replica and the tree, both alone.
+    pub(crate) fn with_replica<R>(&self, act: impl FnOnce(&mut Replica, &mut Tree) -> R) -> R {
+        let mut replica = self.replica.lock();
+        act(&mut replica, &mut self.tree.write())
+    }
+
+    /// When the replica wants to be woken, at the latest.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.replica.lock().poll_timeout()
+    }
+
+    // ---- links
+
+    pub(crate) fn add_link(&self, link: &Arc<Link>) {
+        self.links.lock().insert(link.client.0, Arc::clone(link));
+    }
+
+    /// Forgets a link that ended, with its watches; its session lives on.
+    pub(crate) fn remove_link(&self, link: &Link) {
+        let unanswered = link.connection.lock().end();
+        self.traffic.abandon(unanswered);
+        self.links.lock().remove(&link.client.0);
+        self.watches.lock().remove_client(link.client);
+        let session = link.session();
+        self.submit_one(Input::Gone { client: link.client, session });
+    }
+
+    /// All links at the moment, in no order.
+    pub(crate) fn all_links(&self) -> Vec<Arc<Link>> {
+        self.links.lock().values().cloned().collect()
+    }
+
+    // ---- states
+
+    /// Whether clients are served.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.serving.load(Ordering::Acquire)
+    }
+
+    /// Stops taking clients.
+    pub(crate) fn stop_serving(&self) {
+        self.serving.store(false, Ordering::Release);
+    }
+
+    /// Stops everything: nothing may be acknowledged after this.
+    pub(crate) fn halt(&self, reason: String) {
+        error!(%reason, "the server stops because it cannot be sure of its data");
+        self.stop_serving();
+        self.halted.lock().get_or_insert(reason);
+        self.halt_signal.notify_one();
+    }
+
+    /// Waits until something halts the server; why.
+    pub(crate) async fn halted(&self) -> String {
+        loop {
+            if let Some(reason) = self.halted.lock().clone() {
+                return reason;
+            }
+            self.halt_signal.notified().await;
+        }
+    }
+
+    fn request_snapshot(&self) {
+        *self.snapshot_due.lock() = true;
+        self.snapshot_signal.notify_one();
+    }
+
+    /// Wakes the snapshot thread so that it can see that it is over.
+    pub(crate) fn wake_snapshots(&self) {
+        self.snapshot_signal.notify_one();
+    }
+
+    /// Waits until a snapshot is due; false when `over` turned true meanwhile.
+    pub(crate) fn wait_for_snapshot(&self, over: &AtomicBool) -> bool {
+        let mut due = self.snapshot_due.lock();
+        while !*due && !over.load(Ordering::Acquire) {
+            self.snapshot_signal.wait(&mut due);
+        }
+        std::mem::take(&mut *due)
+    }
+}
