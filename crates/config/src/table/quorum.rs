@@ -1,0 +1,124 @@
+//! Keys of ensembles and of the links between peers.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::section;
+
+section! {
+    /// Ensemble: members, limits in ticks, election, links between peers.
+    Quorum {
+        /// Members: `host:quorumPort:electionPort[:role][|more addresses][;clientPort]`, by server number.
+        servers: BTreeMap<String, String> = "server.*", File, Q, Ensemble, "";
+        /// Groups of a hierarchical quorum: server numbers with colons between, by group number.
+        groups: BTreeMap<String, String> = "group.*", File, Q, Ensemble, "";
+        /// Voting weights by server number; 1 when absent.
+        weights: BTreeMap<String, String> = "weight.*", File, Q, Ensemble, "";
+        /// Ticks a learner has to connect to its leader and to catch up; required in an ensemble.
+        init_limit: i32 = "initLimit", File, M, Ensemble, "0";
+        /// Ticks a learner may lag behind; required in an ensemble.
+        sync_limit: i32 = "syncLimit", File, M, Ensemble, "0";
+        /// Ticks a learner has to connect to its leader; 0 means `initLimit`.
+        connect_limit: i32 = "connectToLearnerMasterLimit", File, Q, Ensemble, "0";
+        /// Election algorithm; only 3 exists.
+        election_algorithm: i32 = "electionAlg", File, Q, Ensemble, "3";
+        /// Role when the list of servers does not say: participant or observer.
+        peer_type: String = "peerType", File, Q, Ensemble, "participant";
+        /// Listen for peers on every address.
+        listen_everywhere: bool = "quorumListenOnAllIPs", File, Q, Ensemble, "false";
+        /// Observers write log and snapshots too.
+        sync_enabled: bool = "syncEnabled", File, Q, Ensemble, "true";
+        /// Overrides `syncEnabled`.
+        observer_sync_enabled: Option<bool> = "observer.syncEnabled", Property, Q, Ensemble, "";
+        /// Port on which a follower serves observers; 0 turns it off.
+        observer_master_port: i32 = "observerMasterPort", File, Q, Ensemble, "0";
+        /// File that holds the members; they may then not be in the main file.
+        dynamic_file: Option<PathBuf> = "dynamicConfigFile", File, Q, Ensemble, "";
+        /// A single participant runs standalone, outside ensemble mode.
+        standalone_enabled: bool = "standaloneEnabled", File, Q, Honoured, "true";
+        /// Membership may be changed while serving.
+        reconfig_enabled: bool = "reconfigEnabled", File, Q, Ensemble, "false";
+        /// Several addresses a member.
+        multi_address: bool = "multiAddress.enabled", FileOrProperty, Q, Ensemble, "false";
+        /// Milliseconds an address of a member is tried.
+        reachability_ms: i32 = "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Q, Ensemble, "1000";
+        /// Try the addresses of a member before use.
+        reachability_check: bool = "multiAddress.reachabilityCheckEnabled", FileOrProperty, Q, Ensemble, "true";
+        /// File that decides the quorum of two servers.
+        oracle_path: Option<PathBuf> = "oraclePath", File, Q, Ensemble, "";
+        /// TLS between peers.
+        tls: bool = "sslQuorum", File, Q, Security, "false";
+        /// Peers may use TLS or plain connections on one port.
+        tls_port_unification: bool = "portUnification", File, Q, Security, "false";
+        /// Reload the stores of peers when their files change.
+        tls_reload: bool = "sslQuorumReloadCertFiles", File, Q, Security, "false";
+        /// The leader serves clients.
+        leader_serves: bool = "leaderServes", Property, Q, Ensemble, "yes";
+        /// Milliseconds to connect to a peer's election port.
+        election_connect_ms: i32 = "cnxTimeout", Property, Q, Ensemble, "5000";
+        /// Milliseconds an election link may be silent; -1 means `syncLimit` ticks.
+        election_read_ms: i32 = "quorumCnxnTimeoutMs", Property, Q, Ensemble, "-1";
+        /// Attempts to open the election port; 0 means for ever.
+        election_bind_retries: i32 = "electionPortBindRetry", Property, Q, Ensemble, "3";
+        /// TCP keepalive on election links.
+        election_keep_alive: bool = "tcpKeepAlive", Property, Q, Ensemble, "false";
+        /// Milliseconds an election first waits for notifications.
+        notification_ms_min: i32 = "fastleader.minNotificationInterval", Property, Q, Ensemble, "200";
+        /// Milliseconds an election waits for notifications at most.
+        notification_ms_max: i32 = "fastleader.maxNotificationInterval", Property, Q, Ensemble, "60000";
+        /// Milliseconds a leader waits for a quorum of epochs; -1 means `initLimit`.
+        epoch_wait_ms: i32 = "leader.maxTimeToWaitForEpoch", Property, Q, Ensemble, "-1";
+        /// One acknowledgement in so many is measured.
+        ack_logging: i32 = "leader.ackLoggingFrequency", Property, Q, Ensemble, "1000";
+        /// Learners fed by snapshot at one time.
+        snap_syncs_max: i32 = "leader.maxConcurrentSnapSyncs", Property, Q, Ensemble, "10";
+        /// Learners fed by differences at one time.
+        diff_syncs_max: i32 = "leader.maxConcurrentDiffSyncs", Property, Q, Ensemble, "100";
+        /// Milliseconds between two attempts to reach the leader.
+        leader_retry_ms: i32 = "leaderConnectDelayDuringRetryMs", Property, Q, Ensemble, "100";
+        /// Milliseconds an observer waits before it connects again.
+        observer_reconnect_ms: i64 = "observer.reconnectDelayMs", Property, Q, Ensemble, "0";
+        /// Milliseconds an observer waits before it looks for a leader.
+        observer_election_ms: i32 = "observer.election.DelayMs", Property, Q, Ensemble, "200";
+        /// Bytes a follower keeps for its observers.
+        observer_buffer_bytes: i32 = "observerMaster.sizeLimit", Property, Q, Ensemble, "33554432";
+        /// Committed proposals kept in memory for learners that lag; at least 500.
+        commit_log_count: i32 = "commitLogCount", Property, Q, Ensemble, "500";
+        /// Size of log to send, as a share of the snapshot, up to which differences are read from disk.
+        snapshot_size_factor: f64 = "snapshotSizeFactor", Property, Q, Ensemble, "0.33";
+        /// Feed every learner by snapshot, for tests.
+        force_snapshot: bool = "forceSnapshotSync", Property, Q, Ensemble, "false";
+        /// Requests of learners skip a stage of the pipeline; there is no such stage here.
+        skip_learner_request: bool = "follower.skipLearnerRequestToNextProcessor", Property, Q, Ensemble, "false";
+        /// Learners' requests do not pass through the stage that waits for commits.
+        skip_commit_stage: bool = "forward_learner_requests_to_commit_processor_disabled", Property, Q, Ensemble, "false";
+        /// Keep the last packets of a link for a report when it breaks.
+        track_messages: bool = "messageTracker.Enabled", Property, Q, Ensemble, "false";
+        /// Packets kept for that report.
+        tracked_messages: i32 = "messageTracker.BufferSize", Property, Q, Ensemble, "10";
+        /// TCP_NODELAY on the leader's links.
+        leader_no_delay: bool = "leader.nodelay", Bare, Q, Ensemble, "true";
+        /// TCP_NODELAY on a follower's link.
+        follower_no_delay: bool = "follower.nodelay", Bare, Q, Ensemble, "true";
+    }
+}
+
+section! {
+    /// SASL between peers.
+    QuorumAuth {
+        /// SASL between peers.
+        enabled: bool = "quorum.auth.enableSasl", File, Q, Security, "false";
+        /// A server refuses peers without SASL.
+        server_required: bool = "quorum.auth.serverRequireSasl", File, Q, Security, "false";
+        /// A learner refuses servers without SASL.
+        learner_required: bool = "quorum.auth.learnerRequireSasl", File, Q, Security, "false";
+        /// JAAS section of a learner.
+        learner_context: String = "quorum.auth.learner.saslLoginContext", File, Q, Security, "QuorumLearner";
+        /// JAAS section of a server.
+        server_context: String = "quorum.auth.server.saslLoginContext", File, Q, Security, "QuorumServer";
+        /// Kerberos principal of servers; `_HOST` stands for the host name.
+        principal: String = "quorum.auth.kerberos.servicePrincipal", File, Q, Security, "zkquorum/localhost";
+        /// Replace host names of members by their canonical names.
+        canonical_hosts: bool = "kerberos.canonicalizeHostNames", Property, Q, Security, "false";
+    }
+}
