@@ -1,0 +1,63 @@
+package oxherd.interop;
+
+import java.io.PrintStream;
+import org.junit.platform.engine.TestExecutionResult;
+import org.junit.platform.engine.discovery.DiscoverySelectors;
+import org.junit.platform.engine.support.descriptor.MethodSource;
+import org.junit.platform.launcher.LauncherDiscoveryRequest;
+import org.junit.platform.launcher.TestExecutionListener;
+import org.junit.platform.launcher.TestIdentifier;
+import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
+import org.junit.platform.launcher.core.LauncherFactory;
+
+/** Runs the JUnit classes named as arguments; one line a test on stdout: PASS, FAIL or SKIP, a tab, class::method. */
+public final class RunTests {
+    private RunTests() {}
+
+    public static void main(String[] args) throws Exception {
+        PrintStream results = System.out;
+        System.setOut(System.err);
+        LauncherDiscoveryRequestBuilder builder = LauncherDiscoveryRequestBuilder.request()
+            .configurationParameter("junit.jupiter.execution.timeout.default", "60 s")
+            .configurationParameter("junit.jupiter.execution.timeout.thread.mode.default", "SEPARATE_THREAD");
+        for (String name : args) {
+            builder.selectors(name.contains("#") ? DiscoverySelectors.selectMethod(name) : DiscoverySelectors.selectClass(name));
+        }
+        LauncherDiscoveryRequest request = builder.build();
+        LauncherFactory.create().execute(request, new Reporter(results));
+        results.flush();
+        System.exit(0);
+    }
+
+    private record Reporter(PrintStream results) implements TestExecutionListener {
+        @Override
+        public void executionSkipped(TestIdentifier test, String reason) {
+            results.println("SKIP\t" + name(test));
+        }
+
+        @Override
+        public void executionFinished(TestIdentifier test, TestExecutionResult result) {
+            if (!test.isTest() && result.getStatus() != TestExecutionResult.Status.FAILED) {
+                return;
+            }
+            String verdict = switch (result.getStatus()) {
+                case SUCCESSFUL -> "PASS";
+                case ABORTED -> "SKIP";
+                case FAILED -> "FAIL";
+            };
+            results.println(verdict + "\t" + name(test));
+            results.flush();
+            result.getThrowable().filter(t -> verdict.equals("FAIL")).ifPresent(t -> {
+                System.err.println("--- " + name(test));
+                t.printStackTrace();
+            });
+        }
+
+        private static String name(TestIdentifier test) {
+            String suffix = test.getDisplayName().startsWith("[") ? " " + test.getDisplayName() : "";
+            return test.getSource().filter(MethodSource.class::isInstance).map(MethodSource.class::cast)
+                .map(s -> s.getClassName().replaceFirst(".*\\.", "") + "::" + s.getMethodName() + suffix)
+                .orElse(test.getDisplayName());
+        }
+    }
+}
