@@ -156,7 +156,7 @@ pub(crate) fn redacted(acl: &[Acl]) -> Vec<Acl> {
 fn redact(entry: &Acl) -> Acl {
     let mut entry = entry.clone();
     if entry.id.scheme[..] == *b"digest" && entry.id.id.contains(&b':') {
-        let mut hidden = before_colon(&entry.id.id).to_vec();
+        let mut hidden = before_colon(&entry.id.id).as_bytes().to_vec();
         hidden.extend_from_slice(b":x");
         entry.id.id = hidden.into();
     }

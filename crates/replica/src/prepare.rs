@@ -62,7 +62,10 @@ pub struct WriteRequest {
 impl WriteRequest {
     /// Whether it may make the tree larger; such writes are refused while the disk is full.
     pub fn grows(&self) -> bool {
-        !matches!(self.op, OpCode::Delete | OpCode::DeleteContainer | OpCode::CloseSession)
+        !matches!(
+            self.op,
+            OpCode::Delete | OpCode::DeleteContainer | OpCode::CreateSession | OpCode::CloseSession
+        )
     }
 }
 

@@ -115,11 +115,11 @@ impl Overlay {
     }
 }
 
-fn final_path(path: &Str, mode: CreateMode, parent_c_version: i32) -> Str {
+pub(super) fn final_path(path: &Str, mode: CreateMode, parent_c_version: i32) -> Str {
     if !mode.is_sequential() {
         return path.clone();
     }
-    let mut text = path.to_vec();
+    let mut text = path.as_bytes().to_vec();
     text.extend_from_slice(format!("{parent_c_version:010}").as_bytes());
     text.into()
 }
