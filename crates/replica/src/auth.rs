@@ -17,6 +17,21 @@ use oxherd_proto::{Acl, AuthPacket, ClientInfo, ErrorCode, Id, Str};
 pub use digest::DigestAlgorithm;
 pub use scheme::Scheme;
 
+/// Permission bits of an ACL entry.
+// Java: ZooDefs.Perms
+pub(crate) mod perms {
+    /// Reads data and lists children.
+    pub(crate) const READ: i32 = 1;
+    /// Replaces data.
+    pub(crate) const WRITE: i32 = 2;
+    /// Makes children.
+    pub(crate) const CREATE: i32 = 4;
+    /// Removes children.
+    pub(crate) const DELETE: i32 = 8;
+    /// Replaces the ACL.
+    pub(crate) const ADMIN: i32 = 16;
+}
+
 /// Which identities there are and who must have one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AuthOptions {

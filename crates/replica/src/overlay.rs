@@ -162,7 +162,11 @@ impl Overlay {
     pub(crate) fn put(&mut self, ctx: &PrepareContext<'_>, path: &Bytes, mut record: Record) {
         if ctx.options.digest {
             let content = record.content_sum.unwrap_or_else(|| content_in_tree(ctx.tree, path));
-            let before = record.digest.unwrap_or_else(|| digest_in_tree(ctx.tree, path));
+            let before = match (record.digest, record.content_sum) {
+                (Some(digest), _) => digest,
+                (None, None) => digest_with_content(ctx.tree, path, content),
+                (None, Some(_)) => digest_in_tree(ctx.tree, path),
+            };
             let after = digest::of_node(path, content, &record.stat);
             record.content_sum = Some(content);
             record.digest = Some(after);
@@ -238,6 +242,11 @@ fn key_of(path: &[u8]) -> &[u8] {
 fn content_in_tree(tree: &Tree, path: &[u8]) -> u32 {
     let key = key_of(path);
     digest::of_content(key, tree.node(key).as_ref().and_then(NodeView::data))
+}
+
+/// As [`digest_in_tree`], with the sum of the node's data at hand.
+fn digest_with_content(tree: &Tree, path: &[u8], content: u32) -> u64 {
+    tree.node(key_of(path)).map_or(0, |node| digest::of_node(path, content, &node.persisted()))
 }
 
 fn digest_in_tree(tree: &Tree, path: &[u8]) -> u64 {

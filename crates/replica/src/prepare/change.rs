@@ -5,10 +5,9 @@ use oxherd_proto::{
     CheckVersionRequest, CheckVersionTxn, DeleteRequest, DeleteTxn, ErrorCode, SetACLRequest, SetACLTxn,
     SetDataRequest, SetDataTxn, Str, TxnRecord,
 };
-use oxherd_tree::perms;
 
 use super::{PrepareContext, WriteRequest, check_path, digest, next_version, owner, parent_of};
-use crate::auth;
+use crate::auth::{self, perms};
 use crate::overlay::{Overlay, Record};
 
 impl Overlay {

@@ -5,10 +5,9 @@ use oxherd_proto::{
     Acl, CreateContainerTxn, CreateMode, CreateRequest, CreateTTLRequest, CreateTTLTxn, CreateTxn, ErrorCode,
     OpCode, SessionId, StatPersisted, Str, TxnRecord,
 };
-use oxherd_tree::perms;
 
 use super::{PrepareContext, WriteRequest, check_path, digest, owner, parent_of};
-use crate::auth;
+use crate::auth::{self, perms};
 use crate::overlay::{Overlay, Record};
 
 /// A create request of any kind.

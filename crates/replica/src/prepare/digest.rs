@@ -7,7 +7,7 @@
 // Java: DigestCalculator.calculateDigest
 
 use crc32fast::Hasher;
-use oxherd_proto::{Jute, StatPersisted};
+use oxherd_proto::StatPersisted;
 
 const UNCOUNTED: &[u8] = b"/zookeeper/";
 
@@ -24,16 +24,16 @@ pub(crate) fn of_node(path: &[u8], content: u32, stat: &StatPersisted) -> u64 {
     if path.starts_with(UNCOUNTED) {
         return 0;
     }
-    let mut bytes = Vec::with_capacity(60);
-    for zxid in [stat.czxid, stat.mzxid, stat.pzxid] {
-        zxid.encode(&mut bytes);
+    let longs = [stat.czxid.0, stat.mzxid.0, stat.pzxid.0, stat.ctime, stat.mtime];
+    let ints = [stat.version, stat.cversion, stat.aversion];
+    let mut bytes = [0; 60];
+    for (place, long) in bytes.chunks_exact_mut(8).zip(longs) {
+        place.copy_from_slice(&long.to_be_bytes());
     }
-    stat.ctime.encode(&mut bytes);
-    stat.mtime.encode(&mut bytes);
-    for version in [stat.version, stat.cversion, stat.aversion] {
-        version.encode(&mut bytes);
+    for (place, int) in bytes[40..].chunks_exact_mut(4).zip(ints) {
+        place.copy_from_slice(&int.to_be_bytes());
     }
-    stat.ephemeral_owner.encode(&mut bytes);
+    bytes[52..].copy_from_slice(&stat.ephemeral_owner.0.to_be_bytes());
     let mut hasher = Hasher::new_with_initial(content);
     hasher.update(&bytes);
     u64::from(hasher.finalize())
