@@ -118,6 +118,8 @@ pub trait Jute: Sized {
     const TYPE: &'static str;
     /// Fewest bytes an encoded value takes.
     const LEN_MIN: usize;
+    /// Whether it is a vector of [`Self::TYPE`].
+    const VECTOR: bool = false;
 
     /// Appends the encoded value.
     fn encode(&self, out: &mut Vec<u8>);
@@ -301,6 +303,7 @@ impl Jute for Option<Str> {
 impl<T: Jute> Jute for Vec<T> {
     const TYPE: &'static str = T::TYPE;
     const LEN_MIN: usize = 4;
+    const VECTOR: bool = true;
     fn encode(&self, out: &mut Vec<u8>) {
         encode_len(self.len(), out);
         for item in self {
@@ -335,6 +338,8 @@ pub struct FieldSchema {
     pub name: &'static str,
     /// Its schema type; the element type for a vector.
     pub kind: &'static str,
+    /// Whether it is a vector.
+    pub vector: bool,
 }
 
 /// One record as the schema names it.
@@ -376,6 +381,7 @@ macro_rules! records {
                 fields: &[$($crate::FieldSchema {
                     name: stringify!($field),
                     kind: <$ty as $crate::Jute>::TYPE,
+                    vector: <$ty as $crate::Jute>::VECTOR,
                 },)*],
             },
         )*];

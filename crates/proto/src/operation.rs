@@ -222,7 +222,7 @@ mod tests {
         for op in OpCode::ALL {
             assert_eq!(OpCode::from_code(op.code()), Some(*op));
         }
-        assert_eq!(OpCode::ALL.len(), 34, "33 of the original and the error txn");
+        assert_eq!(OpCode::ALL.len(), 33, "those of the original, the error txn among them");
     }
 
     #[test]
