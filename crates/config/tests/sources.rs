@@ -14,13 +14,14 @@ impl Directory {
     fn new() -> Self {
         let number = DIRECTORIES.fetch_add(1, Ordering::Relaxed);
         let path = std::env::temp_dir().join(format!("oxherd-config-{}-{number}", std::process::id()));
-        std::fs::create_dir_all(&path).unwrap();
+        std::fs::create_dir_all(&path).expect("a directory for the test");
         Self(path)
     }
 
     fn write(&self, name: &str, text: &str) -> PathBuf {
         let path = self.0.join(name);
-        std::fs::write(&path, text.replace("DIR", &self.0.display().to_string())).unwrap();
+        std::fs::write(&path, text.replace("DIR", &self.0.display().to_string()))
+            .expect("a file for the test");
         path
     }
 }
@@ -32,7 +33,7 @@ impl Drop for Directory {
 }
 
 fn load(path: &Path) -> Parsed {
-    Parsed::load(&Sources { file: Some(path.to_owned()), ..Sources::default() }).unwrap()
+    Parsed::load(&Sources { file: Some(path.to_owned()), ..Sources::default() }).expect("a readable file")
 }
 
 /// Findings of a severity as `key: text`.
