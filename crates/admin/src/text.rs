@@ -8,7 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 pub fn decimal(value: f64) -> String {
     if value == 0.0 || !value.is_finite() {
         return match value {
-            zero if zero == 0.0 => "0.0".to_owned(),
+            0.0 => "0.0".to_owned(),
             nan if nan.is_nan() => "NaN".to_owned(),
             positive if positive > 0.0 => "Infinity".to_owned(),
             _ => "-Infinity".to_owned(),
