@@ -1,2 +1,45 @@
-//! The project's own commands.
-fn main() {}
+//! The project's own commands; `cargo xtask` lists them.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "talks to the person at the terminal")]
+
+mod check;
+mod fuzz;
+mod interop;
+mod process;
+mod tidy;
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+const USAGE: &str = "\
+cargo xtask check            fmt, clippy, docs, tidy, deny; writes nothing
+cargo xtask fix              fmt and clippy's own corrections
+cargo xtask tidy             the rules that no other tool knows
+cargo xtask interop [NAME..] other people's clients and suites against a release build
+cargo xtask fuzz [SECONDS]   every fuzz target for a while (needs nightly and cargo-fuzz)
+cargo xtask bench [ARG..]    side by side with Java (needs the rigs)";
+
+fn main() -> Result<()> {
+    let mut args = std::env::args().skip(1);
+    let command = args.next().unwrap_or_default();
+    let rest: Vec<String> = args.collect();
+    match command.as_str() {
+        "check" => check::check(),
+        "fix" => check::fix(),
+        "tidy" => tidy::report(),
+        "interop" => interop::run(&rest),
+        "fuzz" => fuzz::run(&rest),
+        "bench" => check::bench(&rest),
+        "" | "help" | "--help" => {
+            println!("{USAGE}");
+            Ok(())
+        }
+        other => bail!("no command {other}\n{USAGE}"),
+    }
+}
+
+/// The repository's root.
+fn root() -> PathBuf {
+    let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    here.parent().map_or_else(|| here.clone(), PathBuf::from)
+}

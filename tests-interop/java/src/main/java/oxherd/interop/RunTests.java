@@ -1,6 +1,7 @@
 package oxherd.interop;
 
 import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
 import org.junit.platform.engine.TestExecutionResult;
 import org.junit.platform.engine.discovery.DiscoverySelectors;
 import org.junit.platform.engine.support.descriptor.MethodSource;
@@ -15,7 +16,8 @@ public final class RunTests {
     private RunTests() {}
 
     public static void main(String[] args) throws Exception {
-        PrintStream results = System.out;
+        String file = System.getenv("RESULTS");
+        PrintStream results = file == null ? System.out : new PrintStream(file, StandardCharsets.UTF_8);
         System.setOut(System.err);
         LauncherDiscoveryRequestBuilder builder = LauncherDiscoveryRequestBuilder.request()
             .configurationParameter("junit.jupiter.execution.timeout.default", "60 s")

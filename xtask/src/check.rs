@@ -1,0 +1,75 @@
+//! `check`, `fix` and `bench`: other tools in the right order.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::process::{cargo, exists, quietly, succeed};
+use crate::{root, tidy};
+
+type Step = fn() -> Result<()>;
+
+/// Every check; all of them run, so that one run shows everything.
+pub(crate) fn check() -> Result<()> {
+    let steps: [(&str, Step); 5] = [
+        ("fmt", || quietly(cargo().args(["fmt", "--all", "--check"]))),
+        ("clippy", || {
+            succeed(cargo().args([
+                "clippy",
+                "--quiet",
+                "--workspace",
+                "--all-targets",
+                "--",
+                "-D",
+                "warnings",
+            ]))
+        }),
+        ("docs", || {
+            let mut docs = cargo();
+            docs.args(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"]);
+            succeed(docs.env("RUSTDOCFLAGS", "-D warnings"))
+        }),
+        ("tidy", tidy::report),
+        ("deny", deny),
+    ];
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for (name, step) in steps {
+        if name == "deny" && !exists("cargo-deny", "--version") {
+            println!("deny: skipped, cargo-deny is not installed");
+            skipped += 1;
+            continue;
+        }
+        match step() {
+            Ok(()) => passed += 1,
+            Err(error) => {
+                eprintln!("{name}: {error:#}");
+                failed += 1;
+            }
+        }
+    }
+    println!("check: {passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 { bail!("{failed} of the checks failed") } else { Ok(()) }
+}
+
+fn deny() -> Result<()> {
+    succeed(cargo().args(["deny", "--offline", "check", "licenses", "bans", "sources"]))
+}
+
+/// Formats, and applies what clippy can correct by itself.
+pub(crate) fn fix() -> Result<()> {
+    succeed(cargo().args(["clippy", "--fix", "--allow-dirty", "--workspace", "--all-targets"]))?;
+    succeed(cargo().args(["fmt", "--all"]))
+}
+
+/// The rigs' side-by-side benchmark of this build and Java.
+pub(crate) fn bench(args: &[String]) -> Result<()> {
+    let rig = root().join("../shared/rigs/bench.py");
+    if !rig.exists() {
+        bail!("{} is missing; `oxherd bench` measures a running server without it", rig.display());
+    }
+    succeed(cargo().args(["build", "--release", "--package", "oxherd"]))?;
+    let server = format!("oxherd=exec:{} serve", root().join("target/release/oxherd").display());
+    let mut bench = Command::new("python3");
+    bench.arg(rig).args(["run", "target/bench.jsonl", "--servers", "zk39", &server]);
+    succeed(bench.args(args).current_dir(root()))
+}

@@ -1,0 +1,68 @@
+//! Suites that the folder `shared/conformance`, beside the repository, can run.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Bench;
+use super::java::class_path;
+use super::verdict::{Tally, judge};
+use crate::process::{bounded, tail};
+use crate::root;
+
+const KAZOO_LIMIT: Duration = Duration::from_secs(1500);
+const SUITE_LIMIT: Duration = Duration::from_secs(600);
+
+/// The Python client kazoo's own tests.
+pub(super) fn kazoo(bench: &Bench) -> Result<Tally> {
+    let env = [("ZOOKEEPER_CLUSTER_SIZE", "1".to_owned()), ("PORT_BASE", "31000".to_owned())];
+    suite(bench, "kazoo", &env, KAZOO_LIMIT)
+}
+
+/// The asyncio client aiozk's own tests.
+pub(super) fn aiozk(bench: &Bench) -> Result<Tally> {
+    suite(bench, "aiozk", &[("PORT_BASE", "31100".to_owned())], SUITE_LIMIT)
+}
+
+/// The Java shell, command by command.
+pub(super) fn zkcli(bench: &Bench) -> Result<Tally> {
+    let env = [("PORT_BASE", "31200".to_owned()), ("ZK_CLI_CP", class_path(bench)?)];
+    suite(bench, "zkcli", &env, SUITE_LIMIT)
+}
+
+/// The Rust crate zookeeper's own tests.
+pub(super) fn rust_zookeeper(bench: &Bench) -> Result<Tally> {
+    suite(bench, "rust-zookeeper", &[("PORT_BASE", "31300".to_owned())], SUITE_LIMIT)
+}
+
+/// The Node client.
+pub(super) fn node_client(bench: &Bench) -> Result<Tally> {
+    suite(bench, "node-client", &[("PORT_BASE", "31400".to_owned())], SUITE_LIMIT)
+}
+
+fn folder() -> Option<PathBuf> {
+    let named = std::env::var_os("CONFORMANCE").map(PathBuf::from);
+    Some(named.unwrap_or_else(|| root().join("../shared/conformance"))).filter(|path| path.exists())
+}
+
+fn suite(bench: &Bench, name: &str, env: &[(&str, String)], limit: Duration) -> Result<Tally> {
+    let Some(folder) = folder() else {
+        return Ok(Tally::skip("the conformance folder is not beside the repository; CONFORMANCE names it"));
+    };
+    let out = bench.out.join(name);
+    let mut command = Command::new("bash");
+    command.arg(folder.join(format!("{name}.sh"))).envs(env.iter().map(|(key, value)| (*key, value)));
+    command.env("ZK_START", format!("{} serve", bench.oxherd.display()));
+    command.env("OUT", &out).env("PARTIAL", "1").env_remove("ZK_HOSTPORT").env_remove("CARGO");
+    let log = out.join("runner.log");
+    let ended = bounded(&mut command, &log, limit)?;
+    let results = out.join("results.tsv");
+    if ended.is_none() || !results.exists() {
+        let why = if ended.is_none() { "took too long" } else { "left no results" };
+        return Ok(Tally::broken(&format!("{why}:\n{}", tail(&log, 15))));
+    }
+    let baseline = folder.join("baselines").join(format!("{name}.txt"));
+    judge(name, &results, Some(&baseline), &bench.sources.join("waiting.txt"))
+}
