@@ -30,9 +30,6 @@ use oxherd_tree::Tree;
 use crate::auth::AuthOptions;
 use crate::overlay::Overlay;
 
-// Java: DigestCalculator.DIGEST_VERSION
-const DIGEST_VERSION: i32 = 2;
-
 /// Where a write comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
@@ -171,7 +168,7 @@ impl Overlay {
 
     #[expect(clippy::cast_possible_wrap, reason = "the digest is a bit pattern")]
     fn txn_digest(&self, ctx: &PrepareContext<'_>) -> TxnDigest {
-        TxnDigest { version: DIGEST_VERSION, tree_digest: self.pending_digest(ctx.tree) as i64 }
+        TxnDigest { version: oxherd_tree::DIGEST_VERSION, tree_digest: self.pending_digest(ctx.tree) as i64 }
     }
 
     fn make(&mut self, ctx: &PrepareContext<'_>, request: &WriteRequest) -> Result<TxnRecord, ErrorCode> {

@@ -1,7 +1,5 @@
 //! The identity schemes with a provider, and which ids they allow in an ACL.
 
-use super::address;
-
 /// A scheme that has a provider; `world`, `auth` and `super` have none.
 // Java: ProviderRegistry
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +39,7 @@ impl Scheme {
     // Java: AuthenticationProvider.isValid
     pub fn is_valid(self, id: &[u8]) -> bool {
         match self {
-            Self::Ip => address::is_valid_expression(id),
+            Self::Ip => oxherd_tree::ip_acl_is_valid(id),
             Self::Digest => has_two_parts(id),
             Self::X509 => is_distinguished_name(id),
             Self::Sasl => is_kerberos_name(id),

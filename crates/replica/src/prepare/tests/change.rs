@@ -148,3 +148,34 @@ fn a_node_digest_is_the_trees() {
         assert_eq!(own, oxherd_tree::node_digest(path.as_bytes(), node.data(), &stat), "{path}");
     }
 }
+
+#[test]
+fn hard_quotas_refuse_growth_where_they_are_enforced() {
+    let mut world = World::new();
+    let limits = "count=-1,bytes=-1=;byteHardLimit=8;countHardLimit=2";
+    for (path, data) in [
+        ("/a", "1234"),
+        ("/zookeeper/quota/a", ""),
+        ("/zookeeper/quota/a/zookeeper_limits", limits),
+        ("/zookeeper/quota/a/zookeeper_stats", "count=1,bytes=4"),
+    ] {
+        let request = create_request(path, CreateMode::Persistent, open());
+        let body = CreateRequest { data: Some(data.into()), ..request }.to_vec();
+        assert_eq!(world.submit(ALICE, OpCode::Create, body).error, None, "{path}");
+        world.apply_all();
+    }
+    let child = |path: &str, data: &'static str| {
+        let request = create_request(path, CreateMode::Persistent, open());
+        CreateRequest { data: Some(data.into()), ..request }.to_vec()
+    };
+    world.options.enforce_quota = true;
+    world.refused(ALICE, OpCode::Create, child("/a/x", "12345"), ErrorCode::QuotaExceeded);
+    world.refused(ALICE, OpCode::SetData, set_data("/a", "123456789", 9), ErrorCode::QuotaExceeded);
+    world.refused(ALICE, OpCode::SetData, set_data("/a", "12345678", 9), ErrorCode::BadVersion);
+    assert_eq!(world.submit(ALICE, OpCode::Create, child("/a/x", "1234")).error, None, "up to the limit");
+    world.apply_all();
+    world.refused(ALICE, OpCode::Create, child("/a/y", ""), ErrorCode::QuotaExceeded);
+    world.options.enforce_quota = false;
+    assert_eq!(world.submit(ALICE, OpCode::Create, child("/a/y", "")).error, None);
+    world.apply_all();
+}
