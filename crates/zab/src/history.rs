@@ -1,14 +1,15 @@
 //! The txns of this server: what is logged, what is durable, what is delivered.
 //!
-//! Order rules, kept by asserts:
-//! `delivered ≤ logged ≤ appended`, where `logged` moves only with [`History::synced`]. A txn is
-//! delivered when it is committed *and* durable here, so memory is never ahead of the log.
+//! Order rules, kept by asserts: `delivered ≤ logged ≤ appended`, and `logged` moves only in the
+//! handlers of storage completions. A txn is delivered when it is committed *and* durable here, so
+//! memory is never ahead of the log.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 use oxherd_proto::Zxid;
 
+use crate::config::DurableState;
 use crate::io::Output;
 use crate::storage::StorageCommand;
 
@@ -19,31 +20,45 @@ pub(crate) struct History {
     appended: Zxid,
     /// Last zxid known durable.
     logged: Zxid,
-    /// Last zxid known committed.
+    /// Last zxid to deliver.
     committed: Zxid,
-    /// Last zxid given to the tree.
+    /// Last zxid that was committed in the life of this process; never goes back.
+    agreed: Zxid,
+    /// Last zxid in the tree.
     delivered: Zxid,
     /// Appended and not delivered.
     tail: VecDeque<(Zxid, Bytes)>,
     /// Delivered and kept for learners that come back, at most `recent_max`.
     recent: VecDeque<(Zxid, Bytes)>,
-    /// The zxid just before `recent`.
-    recent_base: Zxid,
+    /// The zxid just before the first of `recent`.
+    recent_after: Zxid,
     recent_max: usize,
+    /// The log files hold everything after this.
+    complete_after: Zxid,
 }
 
 impl History {
-    pub(crate) fn new(last: Zxid, recent_max: usize) -> Self {
-        Self {
+    pub(crate) fn recovered(state: DurableState, recent_max: usize) -> Self {
+        let last = state.last_zxid.unwrap_or(Zxid::ZERO);
+        assert!(
+            state.recent.last().is_none_or(|(zxid, _)| *zxid == last),
+            "recent txns end at the last zxid"
+        );
+        let recent_after = if state.recent.is_empty() { last } else { state.recent_after };
+        let mut history = Self {
             appended: last,
             logged: last,
             committed: last,
+            agreed: Zxid::ZERO,
             delivered: last,
             tail: VecDeque::new(),
-            recent: VecDeque::new(),
-            recent_base: last,
+            recent: state.recent.into(),
+            recent_after,
             recent_max,
-        }
+            complete_after: state.log_complete_after,
+        };
+        history.forget_old();
+        history
     }
 
     pub(crate) fn appended(&self) -> Zxid {
@@ -54,8 +69,53 @@ impl History {
         self.logged
     }
 
+    pub(crate) fn committed(&self) -> Zxid {
+        self.committed
+    }
+
+    pub(crate) fn agreed(&self) -> Zxid {
+        self.agreed
+    }
+
     pub(crate) fn delivered(&self) -> Zxid {
         self.delivered
+    }
+
+    /// Whether everything given to storage is durable.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.logged == self.appended
+    }
+
+    /// The kept txns start after this zxid.
+    pub(crate) fn kept_after(&self) -> Zxid {
+        self.recent_after
+    }
+
+    /// Whether the log files hold everything after this zxid.
+    pub(crate) fn is_complete_after(&self, zxid: Zxid) -> bool {
+        zxid >= self.complete_after
+    }
+
+    /// The kept txns, oldest first: delivered ones, then the rest.
+    pub(crate) fn kept(&self) -> impl Iterator<Item = &(Zxid, Bytes)> {
+        self.recent.iter().chain(&self.tail)
+    }
+
+    /// The first txn that is not committed.
+    pub(crate) fn first_uncommitted(&self) -> Option<&(Zxid, Bytes)> {
+        self.tail.get(self.tail.partition_point(|(zxid, _)| *zxid <= self.committed))
+    }
+
+    /// Txns in `(after, until]` that are not delivered, oldest first.
+    pub(crate) fn undelivered(&self, after: Zxid, until: Zxid) -> impl Iterator<Item = &(Zxid, Bytes)> {
+        let first = self.tail.partition_point(|(zxid, _)| *zxid <= after);
+        let end = self.tail.partition_point(|(zxid, _)| *zxid <= until).max(first);
+        self.tail.range(first..end)
+    }
+
+    /// Whether a txn with this zxid may follow the log's end: the next one, or the first of a later epoch.
+    pub(crate) fn may_follow(last: Zxid, zxid: Zxid) -> bool {
+        zxid == last.next() || (zxid.epoch() > last.epoch() && zxid.counter() == 1)
     }
 
     pub(crate) fn append(&mut self, zxid: Zxid, payload: Bytes, out: &mut VecDeque<Output>) {
@@ -65,36 +125,60 @@ impl History {
         out.push_back(Output::Storage(StorageCommand::Append { zxid, payload }));
     }
 
+    pub(crate) fn commit(&mut self, zxid: Zxid, out: &mut VecDeque<Output>) {
+        assert!(zxid <= self.appended, "committed {zxid} was never appended");
+        self.committed = self.committed.max(zxid);
+        self.agreed = self.agreed.max(zxid);
+        self.deliver(out);
+    }
+
     pub(crate) fn synced(&mut self, zxid: Zxid, out: &mut VecDeque<Output>) {
         assert!(zxid <= self.appended, "synced {zxid} was never appended");
         self.logged = self.logged.max(zxid);
         self.deliver(out);
     }
 
-    pub(crate) fn commit(&mut self, zxid: Zxid, out: &mut VecDeque<Output>) {
-        assert!(zxid <= self.appended, "committed {zxid} was never appended");
-        self.committed = self.committed.max(zxid);
-        self.deliver(out);
+    /// The log was cut behind `zxid`; a tree that was ahead has been rebuilt to the log's end.
+    pub(crate) fn truncated(&mut self, zxid: Zxid) {
+        self.tail.retain(|(each, _)| *each <= zxid);
+        self.recent.retain(|(each, _)| *each <= zxid);
+        self.appended = zxid;
+        self.logged = zxid;
+        self.committed = self.committed.min(zxid);
+        self.delivered = self.delivered.min(zxid);
+        self.recent_after = self.recent_after.min(zxid);
+        self.complete_after = self.complete_after.min(zxid);
+    }
+
+    /// The snapshot of `zxid` is all there is.
+    pub(crate) fn installed(&mut self, zxid: Zxid) {
+        self.tail.clear();
+        self.recent.clear();
+        self.appended = zxid;
+        self.logged = zxid;
+        self.committed = zxid;
+        self.delivered = zxid;
+        self.recent_after = zxid;
+        self.complete_after = zxid;
     }
 
     fn deliver(&mut self, out: &mut VecDeque<Output>) {
         let until = self.committed.min(self.logged);
-        while let Some((zxid, _)) = self.tail.front() {
-            if *zxid > until {
-                break;
-            }
-            let (zxid, payload) = self.tail.pop_front().expect("front was there");
+        while self.tail.front().is_some_and(|(zxid, _)| *zxid <= until) {
+            let Some((zxid, payload)) = self.tail.pop_front() else { break };
+            assert!(zxid > self.delivered, "{zxid} delivered twice");
             self.delivered = zxid;
-            self.remember(zxid, payload.clone());
+            self.recent.push_back((zxid, payload.clone()));
             out.push_back(Output::Deliver { zxid, payload });
         }
+        self.forget_old();
     }
 
-    fn remember(&mut self, zxid: Zxid, payload: Bytes) {
-        self.recent.push_back((zxid, payload));
+    fn forget_old(&mut self) {
         while self.recent.len() > self.recent_max {
-            let (zxid, _) = self.recent.pop_front().expect("longer than the limit");
-            self.recent_base = zxid;
+            if let Some((zxid, _)) = self.recent.pop_front() {
+                self.recent_after = zxid;
+            }
         }
     }
 }

@@ -46,10 +46,11 @@ pub enum Input {
         /// Its number.
         link: LinkId,
     },
-    /// The dial that [`Output::DialLeader`] asked for was given up.
+    /// A dial failed: one that [`Output::DialLeader`] asked for and that was given up, or one to an
+    /// election port, which is tried again when there is something to say.
     DialFailed {
-        /// Whom it was to reach.
-        server: ServerId,
+        /// What it was for.
+        kind: LinkKind,
     },
     /// The body of a frame on an election link.
     Notification {
@@ -69,7 +70,7 @@ pub enum Input {
     Stop,
 }
 
-/// What is to be done.
+/// What is to be done. `Send`, `SendSnapshot` and `Close` for a link that is gone are passed over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// For the log thread.
@@ -89,8 +90,6 @@ pub enum Output {
         /// The frame's body.
         body: Bytes,
     },
-    /// Dial every election port that has no link.
-    DialElection,
     /// Dial that server's peer port, as long as the timeout allows; answer with `LinkUp` or `DialFailed`.
     DialLeader {
         /// Whom.
@@ -113,7 +112,8 @@ pub enum Output {
         /// The tree's last zxid.
         zxid: Zxid,
     },
-    /// Close this link, with the reason for the log.
+    /// Close this link, with the reason for the log. What was sent on it before goes out first when the
+    /// role changed; no `LinkDown` is needed for it, and none does harm.
     Close {
         /// Which.
         link: LinkId,

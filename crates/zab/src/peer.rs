@@ -1,79 +1,567 @@
 //! One server of the ensemble: holds the current phase and routes inputs to it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use oxherd_proto::{ServerId, Zxid};
+use oxherd_proto::{Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
 
-use crate::history::History;
-use crate::io::{Input, Output, Role};
+use crate::catch_up::CatchUp;
+use crate::config::{DurableState, PeerConfig};
+use crate::discovery::{Discovering, Parting, Upstream};
+use crate::dynamic_config::{EnsembleConfig, Member};
+use crate::early::Early;
+use crate::election::Looking;
+use crate::io::{CloseReason, Input, LinkId, LinkKind, Output, Role};
+use crate::leader::{Leader, Outcome};
+use crate::learner::Learner;
+use crate::local::{Local, Reach, Vote};
 use crate::storage::StorageEvent;
 
 /// Agreement as one server sees it.
 ///
 /// Give it what happened with [`Peer::handle`], then drain [`Peer::poll_output`] and carry the outputs
-/// out in order, then ask [`Peer::poll_timeout`] when to call again.
+/// out in order, then ask [`Peer::poll_timeout`] when to call again. A server of an ensemble starts with
+/// its first input; [`Input::Timeout`] will do.
 #[derive(Debug)]
 pub struct Peer {
-    history: History,
-    outputs: VecDeque<Output>,
-    role: Role,
+    local: Local,
+    phase: Phase,
+    early: Early,
+}
+
+/// What the server is doing. A transition consumes the former phase.
+#[derive(Debug)]
+enum Phase {
+    Settling(Settling),
+    Looking(Looking),
+    Leading(Box<Leader>),
+    Dialing { leader: ServerId, since: Instant },
+    Discovering(Discovering),
+    CatchingUp(CatchUp),
+    Learning(Box<Learner>),
+    Stopped,
+}
+
+/// Before it looks for a leader, a server brings disk and memory to the same point.
+#[derive(Debug, Default)]
+struct Settling {
+    /// Not before this; observers spread out.
+    not_before: Option<Instant>,
+    /// A reconfiguration named the leader to go to.
+    designated: Option<ServerId>,
+    /// The last notification of each server meanwhile.
+    waiting: BTreeMap<ServerId, Notification>,
 }
 
 impl Peer {
     /// A server alone: its own leader from the start, whose history ends at `last_zxid`.
     // Java: ZooKeeperServerMain
-    pub fn standalone(_server: ServerId, last_zxid: Zxid) -> Self {
-        let role = Role::Leading { epoch: last_zxid.epoch() };
-        let mut outputs = VecDeque::new();
-        outputs.push_back(Output::Role(role));
-        Self { history: History::new(last_zxid, 0), outputs, role }
+    pub fn standalone(server: ServerId, last_zxid: Zxid) -> Self {
+        let member = Member { addresses: Vec::new(), voter: true, client: None };
+        let members = BTreeMap::from([(server, member)]);
+        let ensemble = EnsembleConfig { members, ..EnsembleConfig::default() };
+        let state = DurableState { last_zxid: Some(last_zxid), ..DurableState::default() };
+        let config = PeerConfig { commit_log_count: 0, ..PeerConfig::new(server, ensemble) };
+        let mut local = Local::new(config, state);
+        let leader = Leader::alone(&mut local);
+        Self { local, phase: Phase::Leading(Box::new(leader)), early: Early::default() }
     }
 
-    /// Takes what happened. `now` never goes back.
-    pub fn handle(&mut self, _now: Instant, input: Input) {
+    /// A server of an ensemble, with what its disk held.
+    pub fn new(config: PeerConfig, state: DurableState) -> Self {
+        let phase = Phase::Settling(Settling::default());
+        Self { local: Local::new(config, state), phase, early: Early::default() }
+    }
+
+    /// Takes what happened. A time before the last one counts as the last one.
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        self.local.set_now(now);
         match input {
-            Input::Storage(StorageEvent::Synced(zxid)) => {
-                self.history.synced(zxid, &mut self.outputs);
-                self.history.commit(zxid, &mut self.outputs);
-            }
-            Input::Storage(StorageEvent::Failed(_)) => self.stop(true),
-            Input::Stop => self.stop(false),
-            _ => {}
+            Input::Timeout => {}
+            Input::Storage(event) => self.stored(&event),
+            Input::LinkUp { link, kind } => self.link_up(link, kind),
+            Input::LinkDown { link } => self.link_down(link),
+            Input::DialFailed { kind } => self.dial_failed(kind),
+            Input::Notification { link, body } => self.notification(link, body),
+            Input::Packet { link, packet } => self.packet(link, packet),
+            Input::Stop => self.stop(),
         }
+        self.tick();
     }
 
     /// The next thing to do, in order.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.outputs.pop_front()
+        self.local.out.pop_front()
     }
 
-    /// When to call [`Peer::handle`] with [`Input::Timeout`].
+    /// When to call [`Peer::handle`] with [`Input::Timeout`], unless something happens before.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        [self.phase_timeout(), self.early.timeout()].into_iter().flatten().min()
     }
 
-    /// The zxid the next proposal must have; `None` unless leading, and when the counter is about to end.
+    fn phase_timeout(&self) -> Option<Instant> {
+        let config = &self.local.config;
+        match &self.phase {
+            Phase::Settling(settling) => settling.not_before.filter(|_| self.local.is_settled()),
+            Phase::Looking(looking) => Some(looking.timeout()),
+            Phase::Leading(leader) => leader.timeout(),
+            Phase::Dialing { since, .. } => Some(*since + config.connect_time()),
+            Phase::Discovering(discovering) => Some(discovering.upstream.heard + config.init_time()),
+            Phase::CatchingUp(catch_up) => self.silence_limit(catch_up),
+            Phase::Learning(learner) => {
+                let silent = learner.upstream.heard + config.sync_time();
+                Some(learner.timeout().map_or(silent, |at| at.min(silent)))
+            }
+            Phase::Stopped => None,
+        }
+    }
+
+    /// The zxid the next proposal must have; `None` unless leading in broadcast, and when the epoch's
+    /// counter is used up or the leader is about to leave.
     pub fn next_zxid(&self) -> Option<Zxid> {
-        matches!(self.role, Role::Leading { .. }).then(|| self.history.appended().next())
+        match &self.phase {
+            Phase::Leading(leader) => leader.next_zxid(),
+            _ => None,
+        }
     }
 
     /// Puts a txn into the log and before the ensemble. Panics when `zxid` is not [`Peer::next_zxid`].
     pub fn propose(&mut self, zxid: Zxid, payload: Bytes) {
-        assert_eq!(Some(zxid), self.next_zxid(), "proposals are contiguous");
-        self.history.append(zxid, payload, &mut self.outputs);
+        let Phase::Leading(leader) = &mut self.phase else {
+            panic!("only a leader proposes, and {zxid} was proposed as {:?}", self.local.role);
+        };
+        leader.propose(zxid, payload, &mut self.local);
     }
 
     /// What this server is.
     pub fn role(&self) -> Role {
-        self.role
+        self.local.role
     }
 
-    fn stop(&mut self, failed: bool) {
-        if !matches!(self.role, Role::Stopped { .. }) {
-            self.role = Role::Stopped { failed };
-            self.outputs.push_back(Output::Role(self.role));
+    /// The configuration in force.
+    pub fn ensemble(&self) -> &EnsembleConfig {
+        self.local.members.active()
+    }
+
+    /// The newest configuration seen; the one in force when no change is under way.
+    pub fn ensemble_seen(&self) -> &EnsembleConfig {
+        self.local.members.newest()
+    }
+
+    /// Last zxid given to [`Output::Deliver`] or held by the tree at the start.
+    pub fn delivered(&self) -> Zxid {
+        self.local.history.delivered()
+    }
+
+    /// A client's session was heard of; a learner tells the leader at its next ping.
+    pub fn touch(&mut self, session: SessionId, timeout_ms: i32) {
+        if let Phase::Learning(learner) = &mut self.phase {
+            learner.touch(session, timeout_ms);
         }
+    }
+
+    /// Passes a client's request to the leader: session, xid, operation, body. Nothing happens unless
+    /// this server is a learner.
+    pub fn forward(&mut self, data: Bytes, authinfo: Vec<Id>) {
+        if let Phase::Learning(learner) = &mut self.phase {
+            learner.forward(data, authinfo, &mut self.local);
+        }
+    }
+
+    /// Asks for [`Output::SyncReached`] once everything the leader has proposed until now is delivered
+    /// here. A learner sends `data`, a request as for [`Peer::forward`].
+    pub fn sync(&mut self, token: u64, data: Bytes, authinfo: Vec<Id>) {
+        match &mut self.phase {
+            Phase::Leading(leader) => leader.sync(token, &mut self.local),
+            Phase::Learning(learner) => learner.sync(token, data, authinfo, &mut self.local),
+            _ => {}
+        }
+    }
+
+    /// Leader: the sync request of a learner has its turn among that learner's requests.
+    pub fn answer_sync(&mut self, link: LinkId) {
+        if let Phase::Leading(leader) = &mut self.phase {
+            leader.answer_sync(link, &mut self.local);
+        }
+    }
+
+    /// Learner: asks the leader whether a session may go on here.
+    pub fn revalidate(&mut self, session: SessionId, timeout_ms: i32) {
+        if let Phase::Learning(learner) = &mut self.phase {
+            learner.revalidate(session, timeout_ms, &mut self.local);
+        }
+    }
+
+    /// Leader: the answer to [`Output::Revalidate`].
+    pub fn answer_revalidate(&mut self, link: LinkId, session: SessionId, valid: bool) {
+        if let Phase::Leading(leader) = &mut self.phase {
+            leader.answer_revalidate(link, session, valid, &mut self.local);
+        }
+    }
+
+    fn stored(&mut self, event: &StorageEvent) {
+        if let StorageEvent::Failed(_) = event {
+            return self.end(true);
+        }
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
+        self.local.stored(event);
+        match &mut self.phase {
+            Phase::Leading(leader) => {
+                let outcome = leader.stored(event, &mut self.local);
+                self.after(outcome);
+            }
+            Phase::Discovering(discovering) => {
+                let StorageEvent::AcceptedEpochStored(_) = event else { return };
+                if let Some(epoch) = discovering.accepted_epoch_stored(&mut self.local) {
+                    let upstream = discovering.upstream;
+                    self.phase = Phase::CatchingUp(CatchUp::start(upstream, epoch, &self.local));
+                }
+            }
+            Phase::CatchingUp(catch_up) => {
+                if let Err(parting) = catch_up.stored(event, &mut self.local) {
+                    self.part(parting);
+                }
+            }
+            Phase::Learning(learner) => learner.stored(event, &mut self.local),
+            Phase::Settling(_) | Phase::Looking(_) | Phase::Dialing { .. } | Phase::Stopped => {}
+        }
+    }
+
+    fn link_up(&mut self, link: LinkId, kind: LinkKind) {
+        let now = self.local.now();
+        match (kind, &mut self.phase) {
+            (LinkKind::Election(server), phase) => {
+                self.local.reach.insert(server, Reach::Up(link));
+                if let Phase::Looking(looking) = phase {
+                    looking.link_up(server, &mut self.local);
+                }
+            }
+            (LinkKind::Learner, Phase::Leading(leader)) => leader.link_up(link, &mut self.local),
+            (LinkKind::ObserverMaster, Phase::Learning(learner)) if learner.is_master() => {
+                if let Some(master) = learner.master() {
+                    master.link_up(link, &self.local);
+                }
+            }
+            (LinkKind::Leader(server), Phase::Dialing { leader, .. }) if server == *leader => {
+                let upstream = Upstream { leader: server, link, heard: now };
+                self.phase = Phase::Discovering(Discovering::start(upstream, &mut self.local));
+            }
+            (LinkKind::Learner, Phase::Settling(_) | Phase::Looking(_)) => {
+                self.early.up(link, &mut self.local)
+            }
+            _ => self.local.close(link, CloseReason::RoleChanged),
+        }
+    }
+
+    fn link_down(&mut self, link: LinkId) {
+        let server = self.local.reach.iter().find(|(_, reach)| **reach == Reach::Up(link));
+        if let Some(server) = server.map(|(server, _)| *server) {
+            return self.unreachable(server);
+        }
+        if self.upstream().is_some_and(|upstream| upstream.link == link) {
+            return self.look(None, None);
+        }
+        self.early.down(link);
+        match &mut self.phase {
+            Phase::Leading(leader) => leader.link_down(link),
+            Phase::Learning(learner) => {
+                if let Some(master) = learner.master() {
+                    master.link_down(link);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn dial_failed(&mut self, kind: LinkKind) {
+        match (kind, &self.phase) {
+            (LinkKind::Election(server), _)
+                if !matches!(self.local.reach.get(&server), Some(Reach::Up(_))) =>
+            {
+                self.unreachable(server);
+            }
+            (LinkKind::Leader(server), Phase::Dialing { leader, .. }) if server == *leader => {
+                self.look(None, None)
+            }
+            _ => {}
+        }
+    }
+
+    fn unreachable(&mut self, server: ServerId) {
+        self.local.reach.insert(server, Reach::Dead);
+        if let Phase::Looking(looking) = &mut self.phase {
+            let decided = looking.link_down(&mut self.local);
+            self.decided(decided);
+        }
+    }
+
+    fn notification(&mut self, link: LinkId, body: Bytes) {
+        let from = self.local.reach.iter().find(|(_, reach)| **reach == Reach::Up(link));
+        let Some(from) = from.map(|(server, _)| *server) else { return };
+        let Ok(notification) = Notification::decode(body) else {
+            let reason = CloseReason::Misbehaved(format!("a torn notification from server {from}"));
+            self.local.close(link, reason);
+            return self.unreachable(from);
+        };
+        if self.adopts_config(&notification) {
+            return self.look_again();
+        }
+        self.notified(from, &notification);
+    }
+
+    fn notified(&mut self, from: ServerId, notification: &Notification) {
+        let is_voter = self.local.members.voters().contains(&from);
+        let state = match &mut self.phase {
+            Phase::Settling(settling) => {
+                settling.waiting.insert(from, notification.clone());
+                return;
+            }
+            Phase::Looking(looking) if is_voter => {
+                let decided = looking.notification(from, notification, &mut self.local);
+                return self.decided(decided);
+            }
+            Phase::Looking(looking) => return looking.answer_stranger(from, &mut self.local),
+            Phase::Stopped => return,
+            Phase::Leading(_) => PeerState::Leading,
+            _ if self.local.is_voter() => PeerState::Following,
+            _ => PeerState::Observing,
+        };
+        if !is_voter || notification.state == PeerState::Looking {
+            let round = if is_voter { self.local.vote.round } else { self.local.round };
+            self.local.notify(from, state, Vote { round, ..self.local.vote });
+        }
+    }
+
+    /// A newer configuration that comes with a vote is taken over while there is no leader.
+    fn adopts_config(&mut self, notification: &Notification) -> bool {
+        if !self.local.config.reconfig || !matches!(self.phase, Phase::Looking(_)) {
+            return false;
+        }
+        let text = notification.config.as_ref().map(|text| text.to_text().into_owned());
+        let Some(config) = text.and_then(|text| EnsembleConfig::parse(&text).ok()) else { return false };
+        let before = self.local.members.active().clone();
+        let leader = self.local.vote.leader;
+        let news = config.version > before.version;
+        self.local.activate_config(config, leader, None);
+        let now = self.local.members.active();
+        let same =
+            before.members == now.members && before.groups == now.groups && before.weights == now.weights;
+        news && !same
+    }
+
+    fn packet(&mut self, link: LinkId, packet: QuorumPacket) {
+        if self.upstream().is_some_and(|upstream| upstream.link == link) {
+            return self.upstream_packet(packet);
+        }
+        match &mut self.phase {
+            Phase::Leading(leader) if leader.has(link) => {
+                let outcome = leader.packet(link, packet, &mut self.local);
+                self.after(outcome);
+            }
+            Phase::Learning(learner) if learner.serves(link) => {
+                learner.observer_packet(link, packet, &mut self.local);
+            }
+            Phase::Settling(_) | Phase::Looking(_) => self.early.packet(link, packet),
+            _ => {}
+        }
+    }
+
+    fn upstream_packet(&mut self, packet: QuorumPacket) {
+        let parting = match &mut self.phase {
+            Phase::Discovering(discovering) => match discovering.packet(&packet, &mut self.local) {
+                Ok(None) => None,
+                Ok(Some(epoch)) => {
+                    let upstream = discovering.upstream;
+                    self.phase = Phase::CatchingUp(CatchUp::start(upstream, epoch, &self.local));
+                    None
+                }
+                Err(parting) => Some(parting),
+            },
+            Phase::CatchingUp(catch_up) => match catch_up.packet(packet, &mut self.local) {
+                Ok(None) => None,
+                Ok(Some(caught_up)) => {
+                    let learner = Learner::start(caught_up, &mut self.local);
+                    self.phase = Phase::Learning(Box::new(learner));
+                    None
+                }
+                Err(parting) => Some(parting),
+            },
+            Phase::Learning(learner) => learner.packet(packet, &mut self.local).err(),
+            _ => None,
+        };
+        if let Some(parting) = parting {
+            self.part(parting);
+        }
+    }
+
+    fn upstream(&self) -> Option<Upstream> {
+        match &self.phase {
+            Phase::Discovering(discovering) => Some(discovering.upstream),
+            Phase::CatchingUp(catch_up) => Some(catch_up.upstream),
+            Phase::Learning(learner) => Some(learner.upstream),
+            _ => None,
+        }
+    }
+
+    fn part(&mut self, parting: Parting) {
+        self.look(parting.designated, Some(parting.reason));
+    }
+
+    fn silence_limit(&self, catch_up: &CatchUp) -> Option<Instant> {
+        let config = &self.local.config;
+        let limit = if catch_up.is_acknowledged() { config.sync_time() } else { config.init_time() };
+        (!catch_up.is_installing()).then(|| catch_up.upstream.heard + limit)
+    }
+
+    fn tick(&mut self) {
+        let now = self.local.now();
+        self.early.tick(&mut self.local);
+        match &mut self.phase {
+            Phase::Settling(settling) => {
+                if self.local.is_settled() && settling.not_before.is_none_or(|at| now >= at) {
+                    self.settled();
+                }
+            }
+            Phase::Looking(looking) => {
+                if looking.is_read_only_due(now) {
+                    self.local.set_role(Role::ReadOnly);
+                }
+                let decided = looking.tick(&mut self.local);
+                self.decided(decided);
+            }
+            Phase::Leading(leader) => {
+                let outcome = leader.tick(&mut self.local);
+                self.after(outcome);
+            }
+            Phase::Learning(learner) => {
+                learner.tick(&mut self.local);
+                self.check_silence(now);
+            }
+            Phase::Dialing { since, .. } if now >= *since + self.local.config.connect_time() => {
+                self.look(None, None)
+            }
+            Phase::Discovering(_) | Phase::CatchingUp(_) => self.check_silence(now),
+            Phase::Dialing { .. } | Phase::Stopped => {}
+        }
+    }
+
+    fn check_silence(&mut self, now: Instant) {
+        let limit = match &self.phase {
+            Phase::CatchingUp(catch_up) => self.silence_limit(catch_up),
+            Phase::Discovering(discovering) => {
+                Some(discovering.upstream.heard + self.local.config.init_time())
+            }
+            Phase::Learning(learner) => Some(learner.upstream.heard + self.local.config.sync_time()),
+            _ => None,
+        };
+        if limit.is_some_and(|limit| now >= limit) {
+            let reason = CloseReason::TimedOut("nothing heard from the leader".to_owned());
+            self.part(Parting { reason, designated: None });
+        }
+    }
+
+    /// Disk and memory are at the same point: look for a leader, or go to the one that was named.
+    fn settled(&mut self) {
+        let Phase::Settling(settling) = std::mem::replace(&mut self.phase, Phase::Stopped) else { return };
+        if let Some(leader) = settling.designated {
+            return self.go_to(leader);
+        }
+        let (looking, decided) = Looking::start(&mut self.local);
+        self.phase = Phase::Looking(looking);
+        self.decided(decided);
+        for (from, notification) in settling.waiting {
+            self.notified(from, &notification);
+        }
+    }
+
+    fn look_again(&mut self) {
+        let (looking, decided) = Looking::start(&mut self.local);
+        self.phase = Phase::Looking(looking);
+        self.decided(decided);
+    }
+
+    fn decided(&mut self, vote: Option<Vote>) {
+        if let Some(vote) = vote {
+            self.local.vote = vote;
+            self.go_to(vote.leader);
+        }
+    }
+
+    fn go_to(&mut self, leader: ServerId) {
+        if leader == self.local.me() {
+            let leader = Leader::start(&mut self.local);
+            self.phase = Phase::Leading(Box::new(leader));
+            for (link, hello) in self.early.take() {
+                self.link_up(link, LinkKind::Learner);
+                if let Some(hello) = hello {
+                    self.packet(link, hello);
+                }
+            }
+            return;
+        }
+        self.early.refuse(&mut self.local);
+        let since = self.local.now();
+        let within = self.local.config.connect_time().as_millis();
+        let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
+        self.local.set_role(Role::Synchronizing { leader });
+        self.local.out.push_back(Output::DialLeader { server: leader, within_ms });
+        self.phase = Phase::Dialing { leader, since };
+    }
+
+    fn after(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Stay => {}
+            Outcome::Look => self.look(None, None),
+            Outcome::Stop => self.end(false),
+        }
+    }
+
+    /// Leaves whatever it does, to look for a leader once the disk has settled.
+    fn look(&mut self, designated: Option<ServerId>, farewell: Option<CloseReason>) {
+        if let (Some(upstream), Some(farewell)) = (self.upstream(), farewell) {
+            self.local.close(upstream.link, farewell);
+        }
+        self.leave_phase();
+        self.local.set_role(Role::Looking);
+        let pause = self.local.config.observer_delay_max;
+        let observes = !self.local.is_voter() && designated.is_none();
+        let not_before = observes.then(|| self.local.now() + self.local.pause(pause));
+        self.phase = Phase::Settling(Settling { not_before, designated, waiting: BTreeMap::new() });
+    }
+
+    fn leave_phase(&mut self) {
+        match std::mem::replace(&mut self.phase, Phase::Stopped) {
+            Phase::Leading(leader) => leader.close(&mut self.local),
+            Phase::Learning(learner) => learner.close(&mut self.local),
+            _ => {}
+        }
+    }
+
+    fn stop(&mut self) {
+        if let Phase::Leading(leader) = &mut self.phase {
+            let outcome = leader.stop(&mut self.local);
+            return self.after(outcome);
+        }
+        self.end(false);
+    }
+
+    fn end(&mut self, failed: bool) {
+        if matches!(self.phase, Phase::Stopped) {
+            return;
+        }
+        let upstream = self.upstream();
+        self.leave_phase();
+        if let Some(upstream) = upstream {
+            self.local.close(upstream.link, CloseReason::RoleChanged);
+        }
+        self.early.refuse(&mut self.local);
+        if failed {
+            // What waits in the queue rests on a disk that cannot be trusted.
+            self.local.out = VecDeque::new();
+        }
+        self.local.set_role(Role::Stopped { failed });
     }
 }

@@ -43,8 +43,8 @@ pub enum StorageCommand {
         id: ReadId,
         /// Start with the record of exactly this zxid; if there is none, answer `None`.
         from: Zxid,
-        /// Stop before this zxid.
-        before: Zxid,
+        /// Stop after this zxid.
+        through: Zxid,
     },
 }
 

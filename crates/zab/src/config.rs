@@ -1,0 +1,102 @@
+//! What a server is told once, at its start.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use oxherd_proto::{Epoch, ServerId, Zxid};
+
+use crate::dynamic_config::EnsembleConfig;
+
+/// Settings of agreement.
+#[derive(Clone, Debug)]
+pub struct PeerConfig {
+    /// This server; `myid`.
+    pub server: ServerId,
+    /// The ensemble as the files say.
+    pub ensemble: EnsembleConfig,
+    /// A newer configuration that was proposed and kept, if any; `zoo.cfg.dynamic.next`.
+    pub ensemble_seen: Option<EnsembleConfig>,
+    /// Unit of the limits; `tickTime`, default 3 s.
+    pub tick: Duration,
+    /// Ticks to connect and synchronize; `initLimit`, default 10.
+    pub init_limit: u32,
+    /// Ticks of silence a link may have; `syncLimit`, default 5.
+    pub sync_limit: u32,
+    /// Ticks to reach the leader; `connectToLearnerMasterLimit`, `None` = `init_limit`.
+    pub connect_limit: Option<u32>,
+    /// First pause before notifications are sent again; `fastleader.minNotificationInterval`, 200 ms.
+    pub notify_again_min: Duration,
+    /// Longest such pause; `fastleader.maxNotificationInterval`, 60 s.
+    pub notify_again_max: Duration,
+    /// How long a quorum of votes waits for a better vote; ends early when nobody is left to give one.
+    pub finalize_wait: Duration,
+    /// Longest random pause of an observer before it looks again; `observer.election.DelayMs`, 200 ms.
+    pub observer_delay_max: Duration,
+    /// Delivered txns kept for learners that come back; `commitLogCount`, default 500.
+    pub commit_log_count: usize,
+    /// Whether the log files may serve a learner too old for the kept txns; `snapshotSizeFactor` ≥ 0.
+    pub log_sync: bool,
+    /// Whether read-only clients are welcome while no leader is found; `readonlymode.enabled`.
+    pub read_only: bool,
+    /// Whether changes of the configuration are obeyed; `reconfigEnabled`.
+    pub reconfig: bool,
+    /// Whether, as a follower, it serves observers; `observerMasterPort` is set.
+    pub observer_master: bool,
+    /// For the observer's pause.
+    pub seed: u64,
+}
+
+impl PeerConfig {
+    /// Java's defaults for this server of this ensemble.
+    pub fn new(server: ServerId, ensemble: EnsembleConfig) -> Self {
+        Self {
+            server,
+            ensemble,
+            ensemble_seen: None,
+            tick: Duration::from_millis(3000),
+            init_limit: 10,
+            sync_limit: 5,
+            connect_limit: None,
+            notify_again_min: Duration::from_millis(200),
+            notify_again_max: Duration::from_secs(60),
+            finalize_wait: Duration::from_millis(200),
+            observer_delay_max: Duration::from_millis(200),
+            commit_log_count: 500,
+            log_sync: true,
+            read_only: false,
+            reconfig: false,
+            observer_master: false,
+            seed: 0,
+        }
+    }
+
+    pub(crate) fn init_time(&self) -> Duration {
+        self.tick * self.init_limit
+    }
+
+    pub(crate) fn sync_time(&self) -> Duration {
+        self.tick * self.sync_limit
+    }
+
+    pub(crate) fn connect_time(&self) -> Duration {
+        self.tick * self.connect_limit.unwrap_or(self.init_limit)
+    }
+}
+
+/// What the disk held at the start. All of it is durable, and the tree holds exactly this history.
+#[derive(Clone, Debug, Default)]
+pub struct DurableState {
+    /// Last zxid of snapshot and log; `None` for an empty disk that nobody explained (no `initialize`
+    /// file): such a server does not vote before it learned the history from a leader.
+    pub last_zxid: Option<Zxid>,
+    /// From its file.
+    pub accepted_epoch: Epoch,
+    /// From its file.
+    pub current_epoch: Epoch,
+    /// The log files hold every txn after this zxid; at least the newest snapshot's zxid is safe to say.
+    pub log_complete_after: Zxid,
+    /// The last txns of the log, in order and without a gap up to `last_zxid`; may be empty.
+    pub recent: Vec<(Zxid, Bytes)>,
+    /// The zxid before the first of `recent`; `last_zxid` when that is empty.
+    pub recent_after: Zxid,
+}

@@ -1,0 +1,219 @@
+//! What every phase of a server shares: settings, history, epochs, links of the election, outputs.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use oxherd_proto::{Epoch, Notification, PeerState, QuorumPacket, ServerId, Str, Zxid};
+
+use crate::config::{DurableState, PeerConfig};
+use crate::dynamic_config::EnsembleConfig;
+use crate::history::History;
+use crate::io::{CloseReason, LinkId, Output, Role};
+use crate::quorum::Members;
+use crate::storage::{StorageCommand, StorageEvent};
+
+/// A candidate as votes compare it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Vote {
+    pub(crate) leader: ServerId,
+    pub(crate) zxid: Zxid,
+    pub(crate) epoch: Epoch,
+    /// The election round it was decided in.
+    pub(crate) round: i64,
+}
+
+/// Whether a server can be reached for votes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// There is a link.
+    Up(LinkId),
+    /// The link broke, or the dial failed.
+    Dead,
+}
+
+#[derive(Debug)]
+pub(crate) struct Local {
+    pub(crate) config: PeerConfig,
+    pub(crate) members: Members,
+    pub(crate) history: History,
+    /// Durable.
+    pub(crate) accepted_epoch: Epoch,
+    /// Durable.
+    pub(crate) current_epoch: Epoch,
+    /// Started with an empty disk that nobody explained, and not synchronized since.
+    pub(crate) unexplained: bool,
+    /// What is answered to those who look for a leader while this server has one.
+    pub(crate) vote: Vote,
+    pub(crate) round: i64,
+    pub(crate) reach: BTreeMap<ServerId, Reach>,
+    pub(crate) role: Role,
+    pub(crate) out: VecDeque<Output>,
+    now: Option<Instant>,
+    /// Storage commands without an answer, appends apart.
+    in_flight: usize,
+    random: u64,
+}
+
+impl Local {
+    pub(crate) fn new(config: PeerConfig, state: DurableState) -> Self {
+        let members = Members::new(config.ensemble.clone(), config.ensemble_seen.clone());
+        let nobody = Vote { leader: ServerId(-1), zxid: Zxid(-1), epoch: Epoch(-1), round: -1 };
+        Self {
+            members,
+            accepted_epoch: state.accepted_epoch,
+            current_epoch: state.current_epoch,
+            unexplained: state.last_zxid.is_none(),
+            history: History::recovered(state, config.commit_log_count),
+            vote: nobody,
+            round: 0,
+            reach: BTreeMap::new(),
+            role: Role::Looking,
+            out: VecDeque::new(),
+            now: None,
+            in_flight: 0,
+            random: config.seed,
+            config,
+        }
+    }
+
+    pub(crate) fn set_now(&mut self, now: Instant) {
+        self.now = Some(self.now.map_or(now, |before| before.max(now)));
+    }
+
+    /// The time of the input in hand; `None` before the first.
+    pub(crate) fn maybe_now(&self) -> Option<Instant> {
+        self.now
+    }
+
+    pub(crate) fn now(&self) -> Instant {
+        self.now.expect("phases run only below handle, which sets the time")
+    }
+
+    pub(crate) fn me(&self) -> ServerId {
+        self.config.server
+    }
+
+    pub(crate) fn is_voter(&self) -> bool {
+        self.members.active().is_voter(self.me())
+    }
+
+    /// The zxid this server votes and synchronizes with: the end of its durable log, −1 when unexplained.
+    // Java: QuorumPeer.getLastLoggedZxid, which asks the memory instead
+    pub(crate) fn last_zxid(&self) -> Zxid {
+        if self.unexplained { Zxid(-1) } else { self.history.logged() }
+    }
+
+    /// Whether storage has answered everything.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.in_flight == 0 && self.history.is_settled()
+    }
+
+    pub(crate) fn command(&mut self, command: StorageCommand) {
+        self.in_flight += 1;
+        self.out.push_back(Output::Storage(command));
+    }
+
+    pub(crate) fn append(&mut self, zxid: Zxid, payload: Bytes) {
+        self.history.append(zxid, payload, &mut self.out);
+    }
+
+    pub(crate) fn commit(&mut self, zxid: Zxid) {
+        self.history.commit(zxid, &mut self.out);
+    }
+
+    /// Takes over what is durable now; the phase is told afterwards.
+    pub(crate) fn stored(&mut self, event: &StorageEvent) {
+        match event {
+            StorageEvent::Synced(zxid) => return self.history.synced(*zxid, &mut self.out),
+            StorageEvent::Failed(_) => return,
+            StorageEvent::Truncated(zxid) => self.history.truncated(*zxid),
+            StorageEvent::SnapshotInstalled(zxid) => self.history.installed(*zxid),
+            StorageEvent::AcceptedEpochStored(epoch) => self.accepted_epoch = *epoch,
+            StorageEvent::CurrentEpochStored(epoch) => self.current_epoch = *epoch,
+            StorageEvent::SnapshotRefused(_) | StorageEvent::LogRead { .. } => {}
+        }
+        assert!(self.in_flight > 0, "storage answered {event:?}, which was not asked");
+        self.in_flight -= 1;
+    }
+
+    pub(crate) fn send(&mut self, link: LinkId, packet: QuorumPacket) {
+        self.out.push_back(Output::Send { link, packet });
+    }
+
+    pub(crate) fn close(&mut self, link: LinkId, reason: CloseReason) {
+        self.out.push_back(Output::Close { link, reason });
+    }
+
+    pub(crate) fn notify(&mut self, server: ServerId, state: PeerState, vote: Vote) {
+        let notification = Notification {
+            state,
+            leader: vote.leader,
+            zxid: vote.zxid,
+            election_epoch: vote.round,
+            peer_epoch: vote.epoch,
+            version: Notification::VERSION,
+            config: Some(Str::from(self.members.active().to_string())),
+        };
+        self.out.push_back(Output::Notify { server, body: notification.to_bytes() });
+    }
+
+    pub(crate) fn set_role(&mut self, role: Role) {
+        if self.role != role {
+            self.role = role;
+            self.out.push_back(Output::Role(role));
+        }
+    }
+
+    /// Voters of all configurations that are in play, this server not among them.
+    pub(crate) fn other_voters(&self) -> BTreeSet<ServerId> {
+        let mut voters = self.members.voters();
+        voters.remove(&self.me());
+        voters
+    }
+
+    /// A configuration that was proposed. Obeyed only where changes are enabled.
+    // Java: QuorumPeer.setLastSeenQuorumVerifier
+    pub(crate) fn see_config(&mut self, config: EnsembleConfig) {
+        if self.config.reconfig {
+            let text = config.to_string();
+            if self.members.see(config) {
+                self.out.push_back(Output::ConfigSeen { text });
+            }
+        }
+    }
+
+    /// Puts a configuration in force; whether this server's role or its leader is another one now.
+    // Java: QuorumPeer.processReconfig
+    pub(crate) fn activate_config(
+        &mut self,
+        config: EnsembleConfig,
+        leader: ServerId,
+        designated: Option<ServerId>,
+    ) -> bool {
+        if !self.config.reconfig {
+            return false;
+        }
+        let text = config.to_string();
+        let was_voter = self.is_voter();
+        let Some(former) = self.members.activate(config) else { return false };
+        self.out.push_back(Output::ConfigActive { text });
+        let address = |config: &EnsembleConfig| {
+            let member = config.members.get(&leader).filter(|member| member.voter);
+            member.map(|member| member.addresses.clone())
+        };
+        let moved = match designated {
+            Some(designated) => designated != leader,
+            None => address(&former).is_none() || address(&former) != address(self.members.active()),
+        };
+        was_voter != self.is_voter() || moved
+    }
+
+    /// A pause in `0..max`, from the seed.
+    pub(crate) fn pause(&mut self, max: Duration) -> Duration {
+        self.random =
+            self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let share = u32::try_from(self.random >> 40).expect("24 bits remain");
+        max * share / (1 << 24)
+    }
+}
