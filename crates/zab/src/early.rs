@@ -68,7 +68,7 @@ impl Early {
     }
 
     /// This server leads.
-    pub(crate) fn take(&mut self) -> impl Iterator<Item = (LinkId, Option<QuorumPacket>)> {
-        std::mem::take(&mut self.links).into_iter().map(|(link, waiting)| (link, waiting.hello))
+    pub(crate) fn take(&mut self) -> Vec<(LinkId, Option<QuorumPacket>)> {
+        std::mem::take(&mut self.links).into_iter().map(|(link, waiting)| (link, waiting.hello)).collect()
     }
 }
