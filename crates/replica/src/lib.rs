@@ -20,7 +20,7 @@ mod session;
 mod snapshot;
 mod traffic;
 
-pub use auth::AuthOptions;
+pub use auth::{AuthOptions, DigestAlgorithm, Scheme};
 pub use clock::{Clock, Now};
 pub use commit::Exclusive;
 pub use connection::{Close, Connection, OUTBOX_BYTES_MAX, OUTBOX_PAUSE_BYTES, Side, WAITING_MAX};

@@ -65,7 +65,7 @@ pub(crate) struct Record {
 impl Record {
     fn of(node: &NodeView<'_>) -> Self {
         Self {
-            stat: node.persisted().clone(),
+            stat: node.persisted(),
             child_count: i64::try_from(node.child_count()).unwrap_or(i64::MAX),
             acl: node.acl().clone(),
             data_len: node.data().map_or(0, <[u8]>::len),
@@ -108,6 +108,7 @@ impl Overlay {
     }
 
     /// Forgets everything, as when proposals are given up with a lost leadership.
+    #[allow(dead_code, reason = "a server alone never loses it")]
     pub(crate) fn clear(&mut self) {
         self.by_path.clear();
         self.queue.clear();

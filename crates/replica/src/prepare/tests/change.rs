@@ -143,7 +143,7 @@ fn a_node_digest_is_the_trees() {
     for path in ["/a", "/zookeeper", "/zookeeper/config", ""] {
         let node = world.tree.node(path.as_bytes()).unwrap();
         let content = digest::of_content(path.as_bytes(), node.data());
-        let stat = node.persisted().clone();
+        let stat = node.persisted();
         let own = digest::of_node(path.as_bytes(), content, &stat);
         assert_eq!(own, oxherd_tree::node_digest(path.as_bytes(), node.data(), &stat), "{path}");
     }
