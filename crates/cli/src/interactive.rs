@@ -11,18 +11,14 @@ use rustyline::completion::{Completer, Pair};
 use rustyline::config::Configurer;
 use rustyline::error::ReadlineError;
 use rustyline::history::DefaultHistory;
-use rustyline::{CompletionType, Context, Editor, ExternalPrinter, Helper, Highlighter, Hinter, Validator};
+use rustyline::{CompletionType, Context, Editor, Helper, Highlighter, Hinter, Validator};
 use tokio::sync::mpsc;
 
 use crate::commands::COMMANDS;
 use crate::shell::{Shell, to_stderr, to_stdout};
 
-type Printer = Box<dyn ExternalPrinter + Send>;
-
 /// What the reading thread tells or asks.
 enum FromReader {
-    /// Events are shown through this while a line is being edited.
-    Printer(Printer),
     /// A line to run.
     Line(String),
     /// Node paths wanted for the word under the cursor.
@@ -47,18 +43,16 @@ pub(crate) async fn run(shell: &mut Shell, json: bool) {
     if let Err(error) = started {
         return to_stderr(&format!("cannot read input: {error}\n"));
     }
-    let mut printer: Option<Printer> = None;
     while !shell.leaving && prompts.send(shell.prompt()).is_ok() {
         loop {
             let told = tokio::select! {
                 told = from_reader.recv() => told,
                 event = shell.next_event() => {
-                    show_event(&mut printer, event);
+                    show_event(shell, terminal, &event);
                     continue;
                 }
             };
             match told {
-                Some(FromReader::Printer(new)) => printer = Some(new),
                 Some(FromReader::Complete(word, answer)) => {
                     drop(answer.send(complete_path(shell, &word).await))
                 }
@@ -72,10 +66,12 @@ pub(crate) async fn run(shell: &mut Shell, json: bool) {
     }
 }
 
-fn show_event(printer: &mut Option<Printer>, event: String) {
-    match printer {
-        Some(printer) if !event.is_empty() => drop(printer.print(event)),
-        _ => to_stdout(&event),
+/// The line being edited stays as it is; only its prompt is shown again below the event.
+// Not through the editor's own printer: with it, pasted text waits for the next key.
+fn show_event(shell: &Shell, terminal: bool, event: &str) {
+    to_stdout(event);
+    if terminal && !event.is_empty() {
+        to_stdout(&shell.prompt());
     }
 }
 
@@ -125,9 +121,6 @@ fn read_terminal(prompts: &blocking::Receiver<String>, shell: &mpsc::UnboundedSe
     if let Some(file) = &file {
         // The first run has no history yet.
         let _ = editor.load_history(file);
-    }
-    if let Ok(printer) = editor.create_external_printer() {
-        drop(shell.send(FromReader::Printer(Box::new(printer))));
     }
     while let Ok(prompt) = prompts.recv() {
         let told = match editor.readline(&prompt) {

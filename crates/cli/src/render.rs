@@ -149,7 +149,7 @@ mod tests {
     fn a_dump_has_sixteen_bytes_a_row() {
         let dump = hex_dump(b"0123456789abcdef\n\xff");
         let rows: Vec<_> = dump.lines().collect();
-        assert_eq!(rows[0].len(), 59);
+        assert_eq!(rows[0].len(), 60);
         assert_eq!(rows[1], "         |  0  1  2  3  4  5  6  7  8  9  a  b  c  d  e  f |");
         assert_eq!(rows[3], "|00000000| 30 31 32 33 34 35 36 37 38 39 61 62 63 64 65 66 |0123456789abcdef|");
         assert_eq!(rows[4], format!("|00000010| 0a ff{}|..{}|", " ".repeat(43), " ".repeat(14)));

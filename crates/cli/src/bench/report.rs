@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 use super::options::BenchOptions;
 use crate::shell::to_stderr;
 
+/// Largest latency that is told apart, in µs.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
 /// Quantiles that are shown, with their names.
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];
 
@@ -49,9 +51,9 @@ impl StepResult {
     }
 }
 
-/// An empty histogram of µs with three digits.
+/// An empty histogram of µs, up to an hour, with three digits.
 pub(super) fn histogram() -> Histogram<u64> {
-    Histogram::new(3).expect("three digits are within the allowed five")
+    Histogram::new_with_bounds(1, LATENCY_US_MAX, 3).expect("the bounds are in order, three digits allowed")
 }
 
 /// Adds a latency.
