@@ -96,7 +96,7 @@ impl Tree {
             TxnRecord::SetData(txn) => {
                 self.set_data(header, &txn.path, txn.data.as_deref(), txn.version, changes)
             }
-            TxnRecord::SetAcl(txn) => self.set_acl(&txn.path, &txn.acl, txn.version),
+            TxnRecord::SetAcl(txn) => self.set_acl(header, &txn.path, &txn.acl, txn.version),
             TxnRecord::Delete(txn) => self.delete(&txn.path, header.zxid, changes).map(|()| Outcome::Deleted),
             TxnRecord::CloseSession(txn) => {
                 let paths = txn.as_ref().map_or(&[][..], |txn| &txn.paths_to_delete);
@@ -216,14 +216,32 @@ impl Tree {
         changes: &mut Vec<Change>,
     ) -> Result<Outcome, ErrorCode> {
         let id = self.store.lookup(path).ok_or(ErrorCode::NoNode)?;
+        if self.is_successor(id, header) {
+            return Ok(Outcome::DataSet(NodeView::new(self, self.store.node(id)).stat()));
+        }
         self.write_data(id, path, data, (version, header.zxid.0, header.time));
         changes.push(self.change(ChangeKind::DataChanged, path, header.zxid, id));
         Ok(Outcome::DataSet(NodeView::new(self, self.store.node(id)).stat()))
     }
 
+    /// Whether a replayed txn means an earlier node of the same path, gone since; the original changes
+    /// the later one, whose versions are then wrong for ever.
+    fn is_successor(&self, id: NodeId, header: &TxnHeader) -> bool {
+        self.store.node(id).czxid > header.zxid.0
+    }
+
     // Java: DataTree.setACL
-    fn set_acl(&mut self, path: &Str, acl: &[Acl], version: i32) -> Result<Outcome, ErrorCode> {
+    fn set_acl(
+        &mut self,
+        header: &TxnHeader,
+        path: &Str,
+        acl: &[Acl],
+        version: i32,
+    ) -> Result<Outcome, ErrorCode> {
         let id = self.store.lookup(path).ok_or(ErrorCode::NoNode)?;
+        if self.is_successor(id, header) {
+            return Ok(Outcome::AclSet(NodeView::new(self, self.store.node(id)).stat()));
+        }
         self.before_change(id, path);
         self.replace_acl(id, acl);
         self.store.node_mut(id).aversion = version;
@@ -236,10 +254,10 @@ impl Tree {
     fn close_session(&mut self, header: &TxnHeader, named: &[Str], changes: &mut Vec<Change>) {
         for path in named {
             // A node that is gone already is what a replay meets.
-            drop(self.delete(path, header.zxid, changes));
+            self.delete(path, header.zxid, changes).ok();
         }
         for path in self.ephemerals(header.client_id) {
-            drop(self.delete(&path, header.zxid, changes));
+            self.delete(&path, header.zxid, changes).ok();
         }
     }
 

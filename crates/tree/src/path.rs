@@ -82,12 +82,6 @@ pub(crate) fn split(path: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&path[..slash], &path[slash + 1..]))
 }
 
-/// Whether `path` is `ancestor` or below it, component by component.
-#[cfg(test)]
-pub(crate) fn is_within(path: &[u8], ancestor: &[u8]) -> bool {
-    path.strip_prefix(ancestor).is_some_and(|rest| rest.is_empty() || rest[0] == b'/')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

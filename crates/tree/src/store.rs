@@ -125,7 +125,7 @@ impl Store {
             self.chunks[id as usize / CHUNK][id as usize % CHUNK] = Some(node);
             return id;
         }
-        if self.len as usize % CHUNK == 0 {
+        if (self.len as usize).is_multiple_of(CHUNK) {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         self.chunks[self.len as usize / CHUNK].push(Some(node));
