@@ -9,9 +9,10 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
 use hashbrown::{HashMap, HashTable};
-use oxherd_proto::Zxid;
+use oxherd_proto::{SetWatches2, Zxid};
 
 use crate::apply::{Change, ChangeKind};
+use crate::tree::Tree;
 use crate::{AclList, path};
 
 /// Names a connection of this server while it lives.
@@ -231,6 +232,45 @@ impl Watches {
             if old != 0 {
                 self.set_bits(id, client, old, 0);
             }
+        }
+    }
+
+    /// Sets the watches of a client that came back; what happened since is told at once instead, with
+    /// zxid −1 and regardless of permissions.
+    // Java: DataTree.setWatches
+    pub fn rearm(
+        &mut self,
+        tree: &Tree,
+        client: ClientId,
+        request: &SetWatches2,
+        deliver: &mut dyn FnMut(EventType, &[u8]),
+    ) {
+        let seen = request.relative_zxid;
+        for path in &request.data_watches {
+            match tree.node(path).map(|node| node.persisted().mzxid > seen) {
+                None => deliver(EventType::NodeDeleted, path),
+                Some(true) => deliver(EventType::NodeDataChanged, path),
+                Some(false) => self.add(path, client, WatchMode::Data),
+            }
+        }
+        for path in &request.exist_watches {
+            match tree.node(path) {
+                Some(_) => deliver(EventType::NodeCreated, path),
+                None => self.add(path, client, WatchMode::Data),
+            }
+        }
+        for path in &request.child_watches {
+            match tree.node(path).map(|node| node.persisted().pzxid > seen) {
+                None => deliver(EventType::NodeDeleted, path),
+                Some(true) => deliver(EventType::NodeChildrenChanged, path),
+                Some(false) => self.add(path, client, WatchMode::Child),
+            }
+        }
+        for path in &request.persistent_watches {
+            self.add(path, client, WatchMode::Persistent);
+        }
+        for path in &request.persistent_recursive_watches {
+            self.add(path, client, WatchMode::PersistentRecursive);
         }
     }
 

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oxherd_proto::{
-    Acl, CloseSessionTxn, CreateContainerTxn, CreateTTLTxn, CreateTxn, DeleteTxn, ErrorCode, Id, OpCode,
-    SessionId, SetACLTxn, SetDataTxn, StatPersisted, SubTxn, TxnHeader, TxnRecord, Xid, Zxid,
+    Acl, CloseSessionTxn, CreateContainerTxn, CreateTTLTxn, CreateTxn, DeleteTxn, ErrorCode, Id, MultiResult,
+    OpCode, SessionId, SetACLTxn, SetDataTxn, StatPersisted, SubTxn, TxnHeader, TxnRecord, Xid, Zxid,
 };
 use oxherd_tree::{
     LoadProgress, Loader, Outcome, Tree, TreeOptions, WalkState, node_digest, open_acl, parent,
@@ -446,4 +446,57 @@ fn a_cut_or_damaged_snapshot_is_no_tree() {
     let mut damaged = body;
     damaged[16..20].copy_from_slice(&[0x7f, 0xff, 0xff, 0xff]);
     assert!(!matches!(Loader::new(OPTIONS).push(&damaged), Ok(LoadProgress::Done { .. })));
+}
+
+#[test]
+fn a_failed_multi_is_errors_only() {
+    let mut tree = Tree::new(OPTIONS);
+    let (header, create) =
+        txn(&Op::Create { path: "/m".to_owned(), data: None, acl: 0, kind: 0, cversion: -1 }, 1);
+    let sub = |kind: i32, record: TxnRecord| SubTxn { kind, record };
+    let failed = TxnRecord::Multi(vec![
+        sub(1, create.clone()),
+        sub(-1, TxnRecord::Error(ErrorCode::BadVersion)),
+        sub(1, create.clone()),
+    ]);
+    let codes = [ErrorCode::Ok, ErrorCode::BadVersion, ErrorCode::RuntimeInconsistency];
+    let mut changes = Vec::new();
+    let expected = codes.map(MultiResult::Error).to_vec();
+    assert_eq!(tree.apply(&header, &failed, &mut changes), Outcome::Multi(expected));
+    assert!(tree.node(b"/m").is_none() && changes.is_empty());
+    let set = TxnRecord::SetData(SetDataTxn { path: "/m".into(), data: None, version: 1 });
+    let good = TxnRecord::Multi(vec![sub(15, create), sub(5, set)]);
+    let Outcome::Multi(results) = tree.apply(&header, &good, &mut changes) else { panic!("not a multi") };
+    let [MultiResult::Create2(_, first), MultiResult::SetData(second)] = &results[..] else {
+        panic!("{results:?}")
+    };
+    assert_eq!((first.version, second.version), (0, 1), "each result shows its own moment");
+    assert_eq!((changes.len(), tree.last_zxid()), (2, Zxid(1)));
+}
+
+#[test]
+fn the_membership_is_written_in_place() {
+    let mut tree = Tree::new(OPTIONS);
+    let digest = tree.digest();
+    let change = tree.set_config_node(b"version=7", Zxid(7), 99).unwrap();
+    let node = tree.node(&change.path).unwrap();
+    assert_eq!((node.data(), node.stat().version, node.stat().mtime), (Some(&b"version=7"[..]), -1, 99));
+    assert_eq!((node.stat().mzxid, tree.last_zxid(), tree.digest()), (Zxid(7), Zxid(0), digest));
+}
+
+#[test]
+fn containers_and_ttl_nodes_are_found_when_their_time_comes() {
+    let mut tree = Tree::new(OPTIONS);
+    let create =
+        |path: &str, kind| Op::Create { path: path.to_owned(), data: None, acl: 0, kind, cversion: -1 };
+    let script = [create("/c", 3), create("/t", 4), create("/c/x", 0), create("/d", 3)];
+    for (op, zxid) in script.iter().zip(1..) {
+        apply(&mut tree, op, zxid);
+    }
+    assert!(tree.removable_containers(1_000, 0).is_empty(), "one has a child, one was never used");
+    assert_eq!(tree.removable_containers(1_000, 500), ["/d".into()]);
+    apply(&mut tree, &Op::Delete("/c/x".to_owned()), 5);
+    assert_eq!(tree.removable_containers(0, 0), ["/c".into()]);
+    assert!(tree.expired_ttl(70).is_empty(), "made at 20 with 50 to live");
+    assert_eq!(tree.expired_ttl(71), ["/t".into()]);
 }

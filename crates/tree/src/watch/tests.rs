@@ -97,6 +97,29 @@ fn a_client_takes_its_watches_along() {
     assert!(watches.clients.is_empty() && watches.index.is_empty());
 }
 
+#[test]
+fn a_returning_client_hears_what_it_missed() {
+    let (mut watches, tree) = (Watches::default(), Tree::new(crate::TreeOptions::default()));
+    let request = SetWatches2 {
+        relative_zxid: Zxid(-1),
+        data_watches: vec!["/gone".into(), "/zookeeper".into()],
+        exist_watches: vec!["/zookeeper".into(), "/later".into()],
+        child_watches: vec!["/".into(), "/gone".into()],
+        persistent_watches: vec!["/".into()],
+        persistent_recursive_watches: vec!["/".into()],
+    };
+    let mut told = Vec::new();
+    watches.rearm(&tree, ME, &request, &mut |kind, path| told.push((kind.code(), path.to_vec())));
+    let row = |kind, path: &str| (kind, path.as_bytes().to_vec());
+    let missed = [row(2, "/gone"), row(3, "/zookeeper"), row(1, "/zookeeper"), row(4, "/"), row(2, "/gone")];
+    assert_eq!(told, missed);
+    assert!(watches.contains(b"/later", ME, WatcherKind::Data));
+    let request = SetWatches2 { relative_zxid: Zxid(0), ..request };
+    watches.rearm(&tree, ME, &request, &mut |_, _| {});
+    assert!(watches.contains(b"/zookeeper", ME, WatcherKind::Data), "nothing since: armed");
+    assert!(watches.contains(b"/", ME, WatcherKind::Children));
+}
+
 /// Bytes of a hash table with `capacity` buckets' worth of items, by its documented load of 7/8.
 fn table_bytes(capacity: usize, item: usize) -> usize {
     (capacity * 8 / 7).next_power_of_two() * (item + 1)
