@@ -44,6 +44,10 @@ pub fn bench_main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 async fn run(options: BenchOptions) -> u8 {
     match run_preset(&options).await {
+        Ok(steps) if steps.is_empty() => {
+            to_stderr("stopped early; the nodes made are removed\n");
+            EXIT_FAILED
+        }
         Ok(steps) => {
             to_stdout(&report::show(&options, &steps));
             if steps.iter().any(|step| step.failures > 0) { EXIT_FAILED } else { 0 }
@@ -55,12 +59,16 @@ async fn run(options: BenchOptions) -> u8 {
     }
 }
 
-/// Makes the nodes, the load, and removes the nodes again, also after a failure.
+/// Makes the nodes, the load, and removes the nodes again, also after a failure or an interrupt, which
+/// leaves no step.
 async fn run_preset(options: &BenchOptions) -> Result<Vec<StepResult>, ClientError> {
     let (owner, _events) = connect(options).await?;
     let root = format!("/oxherd-bench-{:x}", owner.session_id().0);
     owner.create(&root, None, open_acl(), CreateMode::Persistent).await?;
-    let measured = run_steps(options, &owner, &root).await;
+    let measured = tokio::select! {
+        measured = run_steps(options, &owner, &root) => measured,
+        _ = tokio::signal::ctrl_c() => Ok(Vec::new()),
+    };
     let cleaned = remove(&owner, &root).await;
     owner.close().await?;
     let steps = measured?;
