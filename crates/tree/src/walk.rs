@@ -62,7 +62,7 @@ struct Walk {
 
 impl Tree {
     /// Begins a walk of the tree as it is now; `sessions` go first, in the order given.
-    pub fn begin_walk(&mut self, sessions: &[(SessionId, i32)]) -> WalkId {
+    pub fn begin_walk(&mut self, sessions: Vec<(SessionId, i32)>) -> WalkId {
         let mut pending = Vec::new();
         encode_count(sessions.len(), &mut pending);
         for (session, timeout_ms) in sessions {

@@ -471,18 +471,23 @@ impl Watches {
 
     /// The list is tidied when more than half of it is stale.
     fn forget_path(&mut self, client: ClientId) {
-        let Some(mut row) = self.clients.remove(&client) else { return };
+        let Some(row) = self.clients.get_mut(&client) else { return };
         row.live -= 1;
         if row.live == 0 {
+            self.clients.remove(&client);
             return;
         }
-        if row.paths.len() > 2 * row.live as usize + 16 {
-            row.paths.retain(|id| self.bits(*id, client) != 0);
-            row.paths.sort_unstable();
-            row.paths.dedup();
-            row.paths.shrink_to_fit();
+        if row.paths.len() <= 2 * row.live as usize + 16 {
+            return;
         }
-        self.clients.insert(client, row);
+        let mut paths = std::mem::take(&mut row.paths);
+        paths.retain(|id| self.bits(*id, client) != 0);
+        paths.sort_unstable();
+        paths.dedup();
+        paths.shrink_to_fit();
+        if let Some(row) = self.clients.get_mut(&client) {
+            row.paths = paths;
+        }
     }
 }
 

@@ -244,7 +244,7 @@ fn assert_same(tree: &Tree, model: &Model) {
 }
 
 fn walk(tree: &mut Tree, bytes_max: usize) -> Vec<u8> {
-    let id = tree.begin_walk(&[(SessionId(5), 4000)]);
+    let id = tree.begin_walk(vec![(SessionId(5), 4000)]);
     let mut body = Vec::new();
     while tree.walk_slice(id, &mut body, bytes_max) == WalkState::More {}
     tree.end_walk(id);
@@ -292,7 +292,7 @@ proptest! {
             apply(&mut tree, op, zxid);
         }
         let (model, digest, acls) = (model_of(&tree), tree.digest(), tree.acl_count());
-        let walks = [(), ()].map(|()| tree.begin_walk(&[(SessionId(5), 4000)]));
+        let walks = [(), ()].map(|()| tree.begin_walk(vec![(SessionId(5), 4000)]));
         let mut bodies = [Vec::new(), Vec::new()];
         for (op, slice) in &after {
             zxid += 1;
