@@ -26,6 +26,8 @@ pub(crate) struct Looking {
     /// When a quorum stops waiting for better votes.
     final_at: Option<Instant>,
     read_only_at: Option<Instant>,
+    /// Servers without a vote that were answered since the last sending to all.
+    answered: BTreeSet<ServerId>,
 }
 
 /// A vote as it was received.
@@ -54,6 +56,7 @@ impl Looking {
             again_after,
             final_at: None,
             read_only_at: local.config.read_only.then(|| now + read_only),
+            answered: BTreeSet::new(),
         };
         looking.propose(looking.proposal, local);
         let decided = looking.decide(local);
@@ -101,9 +104,12 @@ impl Looking {
         self.decide(local)
     }
 
-    /// What a server that is no voter is told.
-    pub(crate) fn answer_stranger(&self, server: ServerId, local: &mut Local) {
-        local.notify(server, PeerState::Looking, self.proposal);
+    /// What a server that is no voter is told. Once for each sending to all: a Java observer in a later
+    /// round answers every answer, and two that answer each other never stop.
+    pub(crate) fn answer_stranger(&mut self, server: ServerId, local: &mut Local) {
+        if self.answered.insert(server) {
+            local.notify(server, PeerState::Looking, self.proposal);
+        }
     }
 
     /// A voter's notification.
@@ -116,7 +122,7 @@ impl Looking {
         let n = notification;
         let vote = Vote { leader: n.leader, zxid: n.zxid, epoch: n.peer_epoch, round: n.election_epoch };
         let is_late = n.state == PeerState::Looking && vote.round < local.round;
-        if is_late {
+        if is_late && local.is_voter() {
             local.notify(from, PeerState::Looking, self.proposal);
         }
         if !local.members.voters().contains(&n.leader) {
@@ -187,7 +193,8 @@ impl Looking {
         self.send_all(local);
     }
 
-    fn send_all(&self, local: &mut Local) {
+    fn send_all(&mut self, local: &mut Local) {
+        self.answered.clear();
         for server in local.other_voters() {
             local.notify(server, PeerState::Looking, self.proposal);
         }

@@ -149,6 +149,7 @@ impl Leader {
             }
             LearnerEvent::Synced => self.learner_synced(link, local),
             LearnerEvent::Acked => self.try_commit(local),
+            LearnerEvent::Touched { sessions, .. } if sessions.is_empty() => {}
             LearnerEvent::Touched { server, sessions } => {
                 local.out.push_back(Output::Touched { server, sessions });
             }

@@ -420,11 +420,6 @@ impl Peer {
         let now = self.local.now();
         self.early.tick(&mut self.local);
         match &mut self.phase {
-            Phase::Settling(settling) => {
-                if self.local.is_settled() && settling.not_before.is_none_or(|at| now >= at) {
-                    self.settled();
-                }
-            }
             Phase::Looking(looking) => {
                 if looking.is_read_only_due(now) {
                     self.local.set_role(Role::ReadOnly);
@@ -444,7 +439,16 @@ impl Peer {
                 self.look(None, None)
             }
             Phase::Discovering(_) | Phase::CatchingUp(_) => self.check_silence(now),
-            Phase::Dialing { .. } | Phase::Stopped => {}
+            Phase::Settling(_) | Phase::Dialing { .. } | Phase::Stopped => {}
+        }
+        self.try_settle(now);
+    }
+
+    fn try_settle(&mut self, now: Instant) {
+        if let Phase::Settling(settling) = &self.phase {
+            if self.local.is_settled() && settling.not_before.is_none_or(|at| now >= at) {
+                self.settled();
+            }
         }
     }
 
