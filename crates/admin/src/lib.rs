@@ -1,4 +1,4 @@
-//! Operator views of a server: the four-letter words, and the metrics behind them.
+//! Operator views of a server: the four-letter words.
 //!
 //! A server implements [`StatusSource`] — plain data taken at the moment of the question — and [`respond`] turns a
 //! [`Word`] into the text that ZooKeeper 3.9 answers, field by field. [`Statistics`] holds what is counted while
@@ -12,14 +12,13 @@
 //! Words answer their fields in the original's order; mntr, whose order the original leaves open, answers gauges
 //! first and then counters, summaries and sets by name.
 
-pub mod metrics;
 mod respond;
 mod status;
 pub mod text;
 mod version;
 mod word;
 
-pub use metrics::{Metrics, Statistics, Value};
+pub use oxherd_metrics::{Metrics, Statistics, Value};
 pub use respond::{gauges, respond};
 pub use status::{
     Bucket, ConnectionStatus, Gauges, LeaderGauges, QuotaGauge, ServerState, SessionStatus, SessionsStatus,

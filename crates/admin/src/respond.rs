@@ -5,11 +5,11 @@ use std::fmt::Write as _;
 
 use oxherd_proto::SessionId;
 
-use crate::metrics::Value;
 use crate::status::{Bucket, ConnectionStatus, ServerState, SessionsStatus, StatusSource};
 use crate::text;
 use crate::version::FULL_VERSION;
 use crate::word::{Whitelist, Word};
+use oxherd_metrics::Value;
 
 const NOT_SERVING: &str = "This ZooKeeper instance is not currently serving requests";
 

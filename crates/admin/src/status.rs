@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 
 use oxherd_proto::{SessionId, Zxid};
 
-use crate::metrics::Statistics;
 use crate::text::Zone;
+use oxherd_metrics::Statistics;
 
 /// What a server plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -25,23 +25,6 @@ pub fn decimal(value: f64) -> String {
     }
 }
 
-/// A mean rounded to four decimals, halves away from zero, on the exact value of the quotient.
-// Java: AvgMinMaxCounter.getAvg
-#[expect(clippy::cast_precision_loss, reason = "the original divides as doubles too")]
-pub fn mean(sum: i64, count: i64) -> f64 {
-    if count <= 0 {
-        return 0.0;
-    }
-    let quotient = sum as f64 / count as f64;
-    // 80 decimals hold every double of this size exactly, so the fifth decimal decides alone.
-    let exact = format!("{:.80}", quotient.abs());
-    let point = exact.find('.').unwrap_or(exact.len());
-    let digits: String = exact[..point + 5].chars().filter(char::is_ascii_digit).collect();
-    let up = exact.as_bytes().get(point + 5).is_some_and(|digit| *digit >= b'5');
-    let units: i128 = digits.parse().unwrap_or(i128::MAX - 1) + i128::from(up);
-    (units as f64 / 1e4).copysign(quotient)
-}
-
 /// Time zone of the dates in answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Zone {

@@ -1,8 +1,9 @@
 //! A committed txn meets the tree: events, then replies, in one exclusive step.
 
+use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, Str, SyncRequest, TxnHeader, TxnRecord, Xid,
-    Zxid, encode_multi_results,
+    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, Str, SyncRequest, TxnHeader,
+    TxnRecord, Xid, Zxid, encode_multi_results,
 };
 use oxherd_tree::{Change, ClientId, Outcome, Tree};
 
@@ -10,7 +11,7 @@ use crate::clock::{Clock, Now};
 use crate::connection::{Close, Connection, Side};
 use crate::input::{Clients, SharedWatches};
 use crate::options::ClientOptions;
-use crate::traffic::Traffic;
+use crate::traffic::Outstanding;
 
 /// Who waits for a txn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,8 +43,10 @@ pub struct Exclusive<'a> {
     pub watches: &'a SharedWatches,
     /// What the operator set.
     pub options: &'a ClientOptions,
-    /// Counters of the whole server.
-    pub traffic: &'a Traffic,
+    /// What is counted over all links.
+    pub statistics: &'a Statistics,
+    /// Requests of all links not answered yet.
+    pub outstanding: &'a Outstanding,
     /// From where milliseconds count.
     pub clock: &'a Clock,
     /// The moment of the step.
@@ -61,7 +64,12 @@ pub(crate) enum SessionChange {
 
 impl Exclusive<'_> {
     /// Applies one txn, fires its watches, answers who waits for it.
-    pub(crate) fn apply(&mut self, header: &TxnHeader, record: &TxnRecord, waiter: Waiter) -> Option<SessionChange> {
+    pub(crate) fn apply(
+        &mut self,
+        header: &TxnHeader,
+        record: &TxnRecord,
+        waiter: Waiter,
+    ) -> Option<SessionChange> {
         self.changes.clear();
         let outcome = self.tree.apply(header, record, self.changes);
         self.fire(header.zxid);
@@ -77,23 +85,13 @@ impl Exclusive<'_> {
         }
     }
 
-    fn side(&self) -> Side<'_> {
-        Side {
-            tree: self.tree,
-            watches: self.watches,
-            options: self.options,
-            traffic: self.traffic,
-            clock: self.clock,
-            now: self.now,
-        }
-    }
-
     fn with(&mut self, client: ClientId, mut act: impl FnMut(&mut Connection, &Side<'_>)) {
         let side = Side {
             tree: self.tree,
             watches: self.watches,
             options: self.options,
-            traffic: self.traffic,
+            statistics: self.statistics,
+            outstanding: self.outstanding,
             clock: self.clock,
             now: self.now,
         };
@@ -113,7 +111,8 @@ impl Exclusive<'_> {
                     tree: self.tree,
                     watches,
                     options: self.options,
-                    traffic: self.traffic,
+                    statistics: self.statistics,
+                    outstanding: self.outstanding,
                     clock: self.clock,
                     now: self.now,
                 };
@@ -146,11 +145,6 @@ impl Exclusive<'_> {
     pub(crate) fn close(&mut self, client: ClientId, how: Close) {
         self.clients.with(client, &mut |connection| connection.close(how));
     }
-
-    /// The zxid of the last txn applied.
-    pub(crate) fn last_zxid(&self) -> Zxid {
-        self.side().tree.last_zxid()
-    }
 }
 
 /// The record of a reply.
@@ -163,9 +157,4 @@ fn encode_outcome(op: OpCode, outcome: Outcome, out: &mut Vec<u8>) {
         Outcome::Multi(results) => encode_multi_results(&results, out),
         Outcome::Deleted | Outcome::SessionCreated | Outcome::SessionClosed | Outcome::Error(_) => {}
     }
-}
-
-/// The path of a sync request, for logs.
-pub(crate) fn sync_path(body: &bytes::Bytes) -> Str {
-    SyncRequest::from_bytes(body.clone()).map(|request| request.path).unwrap_or_default()
 }

@@ -11,9 +11,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
+use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    AuthPacket, ConnectReply, ConnectRequest, ErrorCode, FrameError, FrameReader, Id, Input as Reader, Jute, OpCode,
-    OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame, reply_header,
+    AuthPacket, ConnectReply, ConnectRequest, ErrorCode, FrameError, FrameReader, Id, Input as Reader, Jute,
+    OpCode, OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame, reply_header,
 };
 use oxherd_tree::{ClientId, Tree, WatchEvent};
 use tracing::{debug, info, warn};
@@ -25,7 +26,7 @@ use crate::options::ClientOptions;
 use crate::prepare::{Origin, WriteRequest};
 use crate::read;
 use crate::session::Pulse;
-use crate::traffic::{LinkTraffic, Traffic};
+use crate::traffic::{LinkTraffic, Outstanding};
 
 /// Most requests a link may have unanswered before the server stops reading from it.
 pub const WAITING_MAX: usize = 16 * 1024;
@@ -43,8 +44,10 @@ pub struct Side<'a> {
     pub watches: &'a SharedWatches,
     /// What the operator set.
     pub options: &'a ClientOptions,
-    /// Counters of the whole server.
-    pub traffic: &'a Traffic,
+    /// What is counted over all links.
+    pub statistics: &'a Statistics,
+    /// Requests of all links not answered yet.
+    pub outstanding: &'a Outstanding,
     /// From where milliseconds count.
     pub clock: &'a Clock,
     /// The moment of the call.
@@ -154,7 +157,7 @@ impl Connection {
 
     fn handle_frame(&mut self, frame: Bytes, side: &Side<'_>, inputs: &mut Vec<Input>) {
         self.traffic.received += 1;
-        side.traffic.received();
+        side.statistics.packets_received.add(1);
         match self.phase {
             Phase::Greeting => self.handle_connect(frame, side, inputs),
             Phase::Connecting => unreachable!("a connecting link is paused"),
@@ -167,7 +170,7 @@ impl Connection {
         matches!(self.phase, Phase::Connecting)
             || self.waiting.len() >= WAITING_MAX
             || self.outbox.len() + self.unsent > OUTBOX_PAUSE_BYTES
-            || (!self.waiting.is_empty() && side.traffic.outstanding() > side.options.outstanding_limit)
+            || (!self.waiting.is_empty() && side.outstanding.count() > side.options.outstanding_limit)
     }
 
     // ---- handshake
@@ -198,7 +201,13 @@ impl Connection {
 
     /// The session is ready: answers the handshake and lets requests flow.
     // Java: ZooKeeperServer.finishSessionInit
-    pub fn session_ready(&mut self, session: SessionId, password: [u8; PASSWORD_LEN], pulse: Arc<Pulse>, now_ms: u64) {
+    pub fn session_ready(
+        &mut self,
+        session: SessionId,
+        password: [u8; PASSWORD_LEN],
+        pulse: Arc<Pulse>,
+        now_ms: u64,
+    ) {
         pulse.touch(now_ms, u64::try_from(self.timeout_ms).unwrap_or(0));
         self.session = session;
         self.pulse = Some(pulse);
@@ -261,12 +270,15 @@ impl Connection {
         inputs.push(if op == OpCode::Sync {
             Input::Sync { client, session, xid, body }
         } else {
-            Input::Write { client, request: WriteRequest { session, xid, op, body, ids, origin: Origin::Client } }
+            Input::Write {
+                client,
+                request: WriteRequest { session, xid, op, body, ids, origin: Origin::Client },
+            }
         });
     }
 
     fn wait(&mut self, waiting: Waiting, side: &Side<'_>) {
-        side.traffic.begin();
+        side.outstanding.begin();
         self.waiting.push_back(waiting);
     }
 
@@ -283,7 +295,7 @@ impl Connection {
             }
             AuthOutcome::Failed => {
                 warn!(address = %self.address, session = %self.session, "authentication failed");
-                side.traffic.auth_failed();
+                side.statistics.auth_failed.add(1);
                 self.plain_reply(xid, ErrorCode::AuthFailed);
                 self.close = Some(Close::AfterFlush);
             }
@@ -344,7 +356,7 @@ impl Connection {
             unreachable!("a write is answered only while it is the oldest request of its link");
         };
         assert_eq!(oldest, xid, "writes of a link are answered in its order");
-        side.traffic.end(1);
+        side.outstanding.end();
         let at = begin_frame(&mut self.outbox);
         let zxid = side.tree.last_zxid();
         reply_header(xid, zxid, error, &mut self.outbox);
@@ -362,7 +374,7 @@ impl Connection {
     fn serve_waiting(&mut self, side: &Side<'_>) {
         while let Some(Waiting::Read(_)) = self.waiting.front() {
             let Some(Waiting::Read(request)) = self.waiting.pop_front() else { break };
-            side.traffic.end(1);
+            side.outstanding.end();
             self.serve(&request, side);
         }
     }
@@ -377,17 +389,21 @@ impl Connection {
     fn answered(&mut self, op: OpCode, xid: Xid, zxid: Zxid, received: Instant, side: &Side<'_>) {
         let latency_ms = side.clock.ms(side.now.instant).saturating_sub(side.clock.ms(received));
         self.traffic.answered(op, xid, zxid, latency_ms, side.clock.ms(side.now.instant));
-        side.traffic.answered(op, latency_ms);
+        side.statistics.packets_sent.add(1);
+        side.statistics.latency.add(latency_ms.cast_signed());
+        let metrics = &side.statistics.metrics;
+        let by_kind = if op.kind() == OpKind::Write { &metrics.updatelatency } else { &metrics.readlatency };
+        by_kind.add(latency_ms.cast_signed());
     }
 
     /// Puts a watch event into the outbox.
     pub fn notify(&mut self, event: &WatchEvent<'_>, zxid: Zxid, side: &Side<'_>) {
-        if !side.options.skip_acl && !oxherd_tree::permits(event.acl, oxherd_tree::perms::READ, &self.ids) {
+        if !side.options.skip_acl && !oxherd_tree::permits(event.acl, auth::perms::READ, &self.ids) {
             return;
         }
         read::encode_event(event.kind, event.path, zxid, &mut self.outbox);
         self.traffic.sent += 1;
-        side.traffic.sent();
+        side.statistics.packets_sent.add(1);
         if self.outbox.len() + self.unsent > OUTBOX_BYTES_MAX {
             warn!(address = %self.address, session = %self.session, "closing: the client does not read its watch events");
             self.close = Some(Close::Now);

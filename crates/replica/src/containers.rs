@@ -43,7 +43,8 @@ impl Containers {
     /// The removals due now.
     pub(crate) fn due(&mut self, now: Now, tree: &Tree) -> Vec<Str> {
         if self.queue.is_empty() && now.instant >= self.check_at {
-            self.queue.extend(tree.removable(now.unix_ms, self.options.never_used_ms_max));
+            self.queue.extend(tree.removable_containers(now.unix_ms, self.options.never_used_ms_max));
+            self.queue.extend(tree.expired_ttl(now.unix_ms));
             self.check_at = now.instant + Duration::from_millis(self.options.check_interval_ms);
             self.next_at = now.instant;
         }

@@ -31,4 +31,4 @@ pub use prepare::{Origin, PrepareOptions, WriteRequest};
 pub use replica::{ProposalLen, Recovered, Replica, ReplicaOptions};
 pub use session::{Pulse, Sessions};
 pub use snapshot::SnapshotOptions;
-pub use traffic::{Latency, LinkTraffic, Traffic};
+pub use traffic::{Latency, LinkTraffic, Outstanding};

@@ -3,14 +3,14 @@
 
 use bytes::Bytes;
 use oxherd_proto::{
-    AddWatchRequest, CheckWatchesRequest, ErrorCode, ExistsRequest, GetACLRequest, GetAllChildrenNumberRequest,
-    GetChildren2Request, GetDataRequest, GetEphemeralsRequest, GetEphemeralsResponse, Id, Jute, MultiOp, MultiResult,
-    OpCode, SessionId, SetWatches, SetWatches2, Str, WhoAmIResponse, Xid, Zxid, begin_frame, decode_multi_read,
-    encode_multi_results, end_frame, reply_header,
+    AddWatchRequest, CheckWatchesRequest, ErrorCode, ExistsRequest, GetACLRequest,
+    GetAllChildrenNumberRequest, GetChildren2Request, GetDataRequest, GetEphemeralsRequest,
+    GetEphemeralsResponse, Id, Jute, MultiOp, MultiResult, OpCode, SessionId, SetWatches, SetWatches2, Str,
+    WhoAmIResponse, Xid, Zxid, begin_frame, decode_multi_read, encode_multi_results, end_frame, reply_header,
 };
-use oxherd_tree::{ClientId, EventType, NodeView, WatchMode, WatcherKind, perms, permits};
+use oxherd_tree::{ClientId, EventType, NodeView, WatchMode, WatcherKind, permits};
 
-use crate::auth;
+use crate::auth::{self, perms};
 use crate::connection::{Request, Side};
 
 /// Who asks.
@@ -85,7 +85,12 @@ fn encode_bytes(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
     out.extend_from_slice(bytes.unwrap_or_default());
 }
 
-fn node<'a>(path: &[u8], wanted: i32, caller: &Caller<'_>, side: &Side<'a>) -> Result<NodeView<'a>, ErrorCode> {
+fn node<'a>(
+    path: &[u8],
+    wanted: i32,
+    caller: &Caller<'_>,
+    side: &Side<'a>,
+) -> Result<NodeView<'a>, ErrorCode> {
     let node = side.tree.node(path).ok_or(ErrorCode::NoNode)?;
     if allowed(&node, wanted, caller, side) { Ok(node) } else { Err(ErrorCode::NoAuth) }
 }
@@ -100,7 +105,12 @@ fn watch(path: &[u8], wanted: bool, mode: WatchMode, caller: &Caller<'_>, side: 
     }
 }
 
-fn get_data(request: &GetDataRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+fn get_data(
+    request: &GetDataRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
     let node = node(&request.path, perms::READ, caller, side)?;
     encode_bytes(node.data(), out);
     node.stat().encode(out);
@@ -109,7 +119,12 @@ fn get_data(request: &GetDataRequest, caller: &Caller<'_>, side: &Side<'_>, out:
 }
 
 /// A watch on a node that is not there waits for its creation.
-fn exists(request: &ExistsRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+fn exists(
+    request: &ExistsRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
     if request.path.contains(&0) {
         return Err(ErrorCode::BadArguments);
     }
@@ -141,7 +156,12 @@ fn get_children(
     Ok(())
 }
 
-fn get_acl(request: &GetACLRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+fn get_acl(
+    request: &GetACLRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
     let node = node(&request.path, perms::READ | perms::ADMIN, caller, side)?;
     if allowed(&node, perms::ADMIN, caller, side) {
         node.acl().to_vec().encode(out);
@@ -159,7 +179,7 @@ fn all_children_number(
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
     node(&request.path, perms::READ, caller, side)?;
-    let number = side.tree.all_children_number(&request.path).ok_or(ErrorCode::NoNode)?;
+    let number = side.tree.descendant_count(&request.path).ok_or(ErrorCode::NoNode)?;
     i32::try_from(number).unwrap_or(i32::MAX).encode(out);
     Ok(())
 }
@@ -187,7 +207,12 @@ fn who_am_i(caller: &Caller<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
 // ---- watches
 
 // Java: DataTree.addWatch, AddWatchMode.fromInt
-fn add_watch(request: &AddWatchRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+fn add_watch(
+    request: &AddWatchRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
     let mode = match request.mode {
         0 => WatchMode::Persistent,
         1 => WatchMode::PersistentRecursive,
@@ -198,25 +223,25 @@ fn add_watch(request: &AddWatchRequest, caller: &Caller<'_>, side: &Side<'_>, ou
     Ok(())
 }
 
-// Java: Watcher.WatcherType.fromInt
 fn watcher_kind(code: i32) -> Result<WatcherKind, ErrorCode> {
-    Ok(match code {
-        1 => WatcherKind::Children,
-        2 => WatcherKind::Data,
-        3 => WatcherKind::Any,
-        4 => WatcherKind::Persistent,
-        5 => WatcherKind::PersistentRecursive,
-        _ => return Err(ErrorCode::MarshallingError),
-    })
+    WatcherKind::from_code(code).ok_or(ErrorCode::MarshallingError)
 }
 
-fn check_watches(request: &CheckWatchesRequest, caller: &Caller<'_>, side: &Side<'_>) -> Result<(), ErrorCode> {
+fn check_watches(
+    request: &CheckWatchesRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+) -> Result<(), ErrorCode> {
     let kind = watcher_kind(request.kind)?;
     let found = side.watches.lock().contains(&request.path, caller.client, kind);
     if found { Ok(()) } else { Err(ErrorCode::NoWatcher) }
 }
 
-fn remove_watches(request: &CheckWatchesRequest, caller: &Caller<'_>, side: &Side<'_>) -> Result<(), ErrorCode> {
+fn remove_watches(
+    request: &CheckWatchesRequest,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+) -> Result<(), ErrorCode> {
     let kind = watcher_kind(request.kind)?;
     let removed = side.watches.lock().remove(&request.path, caller.client, kind);
     if removed { Ok(()) } else { Err(ErrorCode::NoWatcher) }
@@ -224,9 +249,15 @@ fn remove_watches(request: &CheckWatchesRequest, caller: &Caller<'_>, side: &Sid
 
 /// Watches come back after a reconnect; what changed meanwhile is told at once.
 // Java: DataTree.setWatches
-fn set_watches(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
+fn set_watches(
+    request: &Request,
+    caller: &Caller<'_>,
+    side: &Side<'_>,
+    out: &mut Vec<u8>,
+) -> Result<(), ErrorCode> {
     let all = if request.op == OpCode::SetWatches {
-        let SetWatches { relative_zxid, data_watches, exist_watches, child_watches } = parse(request.body.clone())?;
+        let SetWatches { relative_zxid, data_watches, exist_watches, child_watches } =
+            parse(request.body.clone())?;
         SetWatches2 { relative_zxid, data_watches, exist_watches, child_watches, ..SetWatches2::default() }
     } else {
         parse(request.body.clone())?
@@ -238,18 +269,18 @@ fn set_watches(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mu
     };
     for path in &all.data_watches {
         let missed = match side.tree.node(path).map(|node| node.persisted().mzxid) {
-            None => Some(EventType::Deleted),
-            Some(mzxid) => (mzxid > all.relative_zxid).then_some(EventType::DataChanged),
+            None => Some(EventType::NodeDeleted),
+            Some(mzxid) => (mzxid > all.relative_zxid).then_some(EventType::NodeDataChanged),
         };
         arm(path, missed, WatchMode::Data);
     }
     for path in &all.exist_watches {
-        arm(path, side.tree.node(path).map(|_| EventType::Created), WatchMode::Data);
+        arm(path, side.tree.node(path).map(|_| EventType::NodeCreated), WatchMode::Data);
     }
     for path in &all.child_watches {
         let missed = match side.tree.node(path).map(|node| node.persisted().pzxid) {
-            None => Some(EventType::Deleted),
-            Some(pzxid) => (pzxid > all.relative_zxid).then_some(EventType::ChildrenChanged),
+            None => Some(EventType::NodeDeleted),
+            Some(pzxid) => (pzxid > all.relative_zxid).then_some(EventType::NodeChildrenChanged),
         };
         arm(path, missed, WatchMode::Child);
     }

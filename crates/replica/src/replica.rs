@@ -83,7 +83,13 @@ pub struct Replica {
     last_proposed: Zxid,
     has_room: bool,
     proposal_len: ProposalLen,
+    digests: VecDeque<(Zxid, u64)>,
 }
+
+/// Txns from one kept digest to the next.
+const DIGEST_ZXIDS: i64 = 128;
+/// Digests kept.
+const DIGESTS_MAX: usize = 1024;
 
 /// Sizes of proposals, in bytes.
 // Java: BufferStats
@@ -130,7 +136,11 @@ impl Replica {
             overlay: Overlay::default(),
             sessions,
             containers: Containers::new(options.containers.clone(), now.instant),
-            snapshot: SnapshotTrigger::new(options.snapshot.clone(), options.seed, recovered.txns_since_snapshot),
+            snapshot: SnapshotTrigger::new(
+                options.snapshot.clone(),
+                options.seed,
+                recovered.txns_since_snapshot,
+            ),
             proposed: VecDeque::new(),
             syncs: VecDeque::new(),
             ready: VecDeque::new(),
@@ -138,6 +148,7 @@ impl Replica {
             last_proposed: recovered.last_zxid,
             has_room: true,
             proposal_len: ProposalLen::NONE,
+            digests: VecDeque::new(),
             options,
         }
     }
@@ -167,7 +178,10 @@ impl Replica {
 
     /// When [`Input::Timeout`] is due at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.sessions.next_expiry(), self.containers.next_check(), self.zab.poll_timeout()].into_iter().flatten().min()
+        [self.sessions.next_expiry(), self.containers.next_check(), self.zab.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Whether [`Self::apply`] has something to do.
@@ -219,8 +233,14 @@ impl Replica {
     }
 
     fn internal(&mut self, now: Now, session: SessionId, op: OpCode, body: Bytes, tree: &Tree) {
-        let request =
-            WriteRequest { session, xid: Xid(0), op, body, ids: std::sync::Arc::from([]), origin: Origin::Internal };
+        let request = WriteRequest {
+            session,
+            xid: Xid(0),
+            op,
+            body,
+            ids: std::sync::Arc::from([]),
+            origin: Origin::Internal,
+        };
         self.write(now, &request, Waiter::Nobody, tree);
     }
 
@@ -325,9 +345,16 @@ impl Replica {
 
     // ---- the exclusive step
 
-    fn apply_txn(&mut self, exclusive: &mut Exclusive<'_>, header: &TxnHeader, record: &TxnRecord, waiter: Waiter) {
+    fn apply_txn(
+        &mut self,
+        exclusive: &mut Exclusive<'_>,
+        header: &TxnHeader,
+        record: &TxnRecord,
+        waiter: Waiter,
+    ) {
         let change = exclusive.apply(header, record, waiter);
         self.overlay.applied(header.zxid);
+        self.note_digest(header.zxid, exclusive.tree.digest());
         match change {
             Some(SessionChange::Created { session, timeout_ms }) => {
                 self.sessions.committed(exclusive.now.instant, session, timeout_ms);
@@ -338,6 +365,17 @@ impl Replica {
             Some(SessionChange::Closed(session)) => self.session_closed(exclusive, session, waiter),
             None => {}
         }
+    }
+
+    // Java: DataTree.logZxidDigest
+    fn note_digest(&mut self, zxid: Zxid, digest: u64) {
+        if zxid.0 % DIGEST_ZXIDS != 0 {
+            return;
+        }
+        if self.digests.len() == DIGESTS_MAX {
+            self.digests.pop_front();
+        }
+        self.digests.push_back((zxid, digest));
     }
 
     fn session_ready(&self, exclusive: &mut Exclusive<'_>, session: SessionId, client: ClientId) {
@@ -361,6 +399,16 @@ impl Replica {
     /// The sessions.
     pub fn sessions(&self) -> &Sessions {
         &self.sessions
+    }
+
+    /// Whether proposals are on their way.
+    pub fn has_unfinished_writes(&self) -> bool {
+        !self.proposed.is_empty() || !self.ready.is_empty()
+    }
+
+    /// Digests of the tree at every 128th txn, oldest first; the last 1024 of them.
+    pub fn digests(&self) -> impl Iterator<Item = (Zxid, u64)> + '_ {
+        self.digests.iter().copied()
     }
 
     /// Sizes of the proposals made.

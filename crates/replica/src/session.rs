@@ -96,7 +96,8 @@ impl Sessions {
         pulse.touch(self.clock.ms(now), timeout_of(timeout_ms));
         let bucket_ms = self.bucket_of(pulse.deadline_ms());
         self.buckets.entry(bucket_ms).or_default().push(id);
-        let session = Session { timeout_ms, pulse, bucket_ms, client: None, closing: false, committed: false };
+        let session =
+            Session { timeout_ms, pulse, bucket_ms, client: None, closing: false, committed: false };
         self.by_id.insert(id, session);
     }
 
@@ -107,7 +108,8 @@ impl Sessions {
 
     /// Lets a reconnecting client carry on; the connection that carried the session before, if any.
     pub fn resume(&mut self, id: SessionId, client: ClientId) -> Result<Option<ClientId>, ErrorCode> {
-        let session = self.by_id.get_mut(&id).filter(|session| !session.closing).ok_or(ErrorCode::SessionExpired)?;
+        let session =
+            self.by_id.get_mut(&id).filter(|session| !session.closing).ok_or(ErrorCode::SessionExpired)?;
         Ok(session.client.replace(client).filter(|old| *old != client))
     }
 
@@ -191,7 +193,11 @@ impl Sessions {
 
     /// Committed sessions and their timeouts, as a snapshot keeps them.
     pub fn persistent(&self) -> Vec<(SessionId, i32)> {
-        self.by_id.iter().filter(|(_, session)| session.committed).map(|(id, s)| (*id, s.timeout_ms)).collect()
+        self.by_id
+            .iter()
+            .filter(|(_, session)| session.committed)
+            .map(|(id, s)| (*id, s.timeout_ms))
+            .collect()
     }
 
     /// Every session by the time at which it would expire if nothing more came, in ms from `now`.

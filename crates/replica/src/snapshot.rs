@@ -38,7 +38,8 @@ impl SnapshotTrigger {
     }
 
     pub(crate) fn is_due(&self) -> bool {
-        !self.requested && (self.txns > self.txns_due || (self.options.bytes.is_some() && self.bytes > self.bytes_due))
+        !self.requested
+            && (self.txns > self.txns_due || (self.options.bytes.is_some() && self.bytes > self.bytes_due))
     }
 
     pub(crate) fn requested(&mut self) {

@@ -124,11 +124,12 @@ impl ClientPort {
             Err(error) => return debug!(%peer, %error, "the client is gone before it was served"),
         };
         let connection = Connection::new(client, peer.ip().to_canonical(), Driver::now());
-        let link = Arc::new(Link::new(client, peer, socket, connection));
+        let (mut reader, writer) = socket.into_split();
+        let link = Arc::new(Link::new(client, peer, writer, connection));
         self.driver.add_link(&link);
-        let opening = link.run(&self.driver, self.limits.greeting_timeout).await;
+        let opening = link.run(&mut reader, &self.driver, self.limits.greeting_timeout).await;
         if let Opening::Word(word, rest) = opening {
-            self.words.answer(&link, word, rest, &self.driver).await;
+            self.words.answer(&link, &mut reader, word, rest).await;
         }
         self.driver.remove_link(&link);
     }

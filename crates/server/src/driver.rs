@@ -10,11 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
+use oxherd_metrics::Statistics;
 use oxherd_replica::{
     ClientCommand, ClientOptions, Clients, Clock, Connection, Exclusive, Input, Now, Output, Replica, SharedWatches,
-    Side, Traffic,
+    Outstanding, Side,
 };
-use oxherd_tree::{Change, ClientId, Tree};
+use oxherd_proto::{SessionId, Zxid};
+use oxherd_tree::{Change, ClientId, Tree, Watches};
+use oxherd_zab::Role;
 use parking_lot::{Condvar, Mutex, RwLock};
 use tracing::error;
 
@@ -31,7 +34,8 @@ pub(crate) struct Driver {
     links: Mutex<HashMap<u32, Arc<Link>, foldhash::fast::FixedState>>,
     pub(crate) log: LogQueue,
     pub(crate) options: ClientOptions,
-    pub(crate) traffic: Traffic,
+    pub(crate) statistics: Statistics,
+    pub(crate) outstanding: Outstanding,
     pub(crate) clock: Clock,
     serving: AtomicBool,
     snapshot_due: Mutex<bool>,
@@ -63,11 +67,12 @@ impl Driver {
             replica: Mutex::new(replica),
             inbox: Mutex::new(Vec::new()),
             tree: RwLock::new(tree),
-            watches: SharedWatches::default(),
+            watches: SharedWatches::new(Watches::new(0)),
             links: Mutex::new(HashMap::with_hasher(foldhash::fast::FixedState::default())),
             log: LogQueue::default(),
             options,
-            traffic: Traffic::default(),
+            statistics: Statistics::default(),
+            outstanding: Outstanding::default(),
             clock,
             serving: AtomicBool::new(true),
             snapshot_due: Mutex::new(false),
@@ -146,7 +151,8 @@ impl Driver {
             clients: &mut clients,
             watches: &self.watches,
             options: &self.options,
-            traffic: &self.traffic,
+            statistics: &self.statistics,
+            outstanding: &self.outstanding,
             clock: &self.clock,
             now,
             changes: &mut changes,
@@ -190,7 +196,8 @@ impl Driver {
             tree: &tree,
             watches: &self.watches,
             options: &self.options,
-            traffic: &self.traffic,
+            statistics: &self.statistics,
+            outstanding: &self.outstanding,
             clock: &self.clock,
             now,
         })
@@ -221,7 +228,7 @@ impl Driver {
     /// Forgets a link that ended, with its watches; its session lives on.
     pub(crate) fn remove_link(&self, link: &Link) {
         let unanswered = link.connection.lock().end();
-        self.traffic.abandon(unanswered);
+        self.outstanding.abandon(unanswered);
         self.links.lock().remove(&link.client.0);
         self.watches.lock().remove_client(link.client);
         let session = link.session();
@@ -273,12 +280,43 @@ impl Driver {
         self.snapshot_signal.notify_one();
     }
 
-    /// Waits until a snapshot is due; false when `over` turned true meanwhile.
-    pub(crate) fn wait_for_snapshot(&self, over: &AtomicBool) -> bool {
+    /// Waits until a snapshot is due, `until` comes or `over` turns true; whether a snapshot is due.
+    pub(crate) fn wait_for_snapshot(&self, over: &AtomicBool, until: Option<Instant>) -> bool {
         let mut due = self.snapshot_due.lock();
         while !*due && !over.load(Ordering::Acquire) {
-            self.snapshot_signal.wait(&mut due);
+            let timed_out = match until {
+                Some(until) => self.snapshot_signal.wait_until(&mut due, until).timed_out(),
+                None => {
+                    self.snapshot_signal.wait(&mut due);
+                    false
+                }
+            };
+            if timed_out {
+                break;
+            }
         }
         std::mem::take(&mut *due)
+    }
+
+    /// Whether writes are on their way that somebody waits for.
+    pub(crate) fn has_unfinished_writes(&self) -> bool {
+        self.outstanding.count() > 0 || self.replica.lock().has_unfinished_writes()
+    }
+
+    /// The session each link carries.
+    pub(crate) fn session_names(&self) -> std::collections::BTreeMap<ClientId, SessionId> {
+        self.all_links().iter().map(|link| (link.client, link.session())).collect()
+    }
+
+    /// Digests of the tree, the last ones kept.
+    pub(crate) fn digests(&self) -> Vec<(Zxid, u64)> {
+        self.replica.lock().digests().collect()
+    }
+
+    /// Notes what the server is.
+    fn set_role(&self, role: Role) {
+        if let Role::Stopped { .. } = role {
+            self.stop_serving();
+        }
     }
 }

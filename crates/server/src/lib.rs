@@ -1,1 +1,18 @@
 //! The shell around a replica: sockets, threads, files; and the embedding API.
+//!
+//! Start at [`Server::builder`]. Client links run on worker threads, each with its own runtime; one
+//! thread writes and syncs the log; one writes snapshots. None of them owns the replica: see `driver`.
+
+mod client_port;
+mod data;
+mod driver;
+mod link;
+mod log_thread;
+mod server;
+mod settings;
+mod snapshot_thread;
+mod words;
+mod workers;
+
+pub use oxherd_config::Config;
+pub use server::{Handle, Server, ServerBuilder, StartError};

@@ -1,16 +1,17 @@
 //! One client's socket with its connection: reading on its own task, writing by whoever has something.
 
 use std::io;
-use std::sync::Arc;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use oxherd_proto::SessionId;
 use oxherd_replica::{Close, Connection, Input};
 use oxherd_tree::ClientId;
 use parking_lot::Mutex;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Notify;
 
 use crate::driver::Driver;
@@ -32,7 +33,7 @@ pub(crate) struct Link {
     pub(crate) client: ClientId,
     pub(crate) connection: Mutex<Connection>,
     pub(crate) peer: std::net::SocketAddr,
-    socket: TcpStream,
+    socket: OwnedWriteHalf,
     writer: Mutex<Vec<u8>>,
     /// Waits in somebody's list of links to flush.
     dirty: AtomicBool,
@@ -52,7 +53,7 @@ pub(crate) enum Opening {
 }
 
 impl Link {
-    pub(crate) fn new(client: ClientId, peer: std::net::SocketAddr, socket: TcpStream, connection: Connection) -> Self {
+    pub(crate) fn new(client: ClientId, peer: std::net::SocketAddr, socket: OwnedWriteHalf, connection: Connection) -> Self {
         Self {
             client,
             connection: Mutex::new(connection),
@@ -115,39 +116,27 @@ impl Link {
     }
 
     /// Serves the link until it ends; tells what it was when it was no session.
-    pub(crate) async fn run(self: &Arc<Self>, driver: &Arc<Driver>, greeting_timeout: Duration) -> Opening {
-        match tokio::time::timeout(greeting_timeout, self.greet(driver)).await {
+    pub(crate) async fn run(&self, reader: &mut OwnedReadHalf, driver: &Driver, greeting_timeout: Duration) -> Opening {
+        match tokio::time::timeout(greeting_timeout, self.greet(reader, driver)).await {
             Ok(Opening::Session) => {}
             Ok(other) => return other,
             Err(_) => return Opening::Nothing,
         }
         let mut inputs = Vec::new();
-        while !self.is_over() {
-            self.wait().await;
+        while !self.is_over() && self.turn(reader, driver, &mut inputs).await {
             if self.paused.load(Ordering::Acquire) {
                 self.process(&[], driver, &mut inputs);
-            }
-            if !self.receive(driver, &mut inputs) {
-                break;
             }
         }
         Opening::Session
     }
 
-    /// Waits for the handshake's first bytes.
-    async fn greet(self: &Arc<Self>, driver: &Arc<Driver>) -> Opening {
-        let mut inputs = Vec::new();
+    /// Waits for the handshake, or a four-letter word.
+    async fn greet(&self, reader: &mut OwnedReadHalf, driver: &Driver) -> Opening {
         let mut head = Vec::new();
         while head.len() < 4 {
-            if self.socket.readable().await.is_err() {
+            if !self.read(reader, |bytes| head.extend_from_slice(bytes)).await {
                 return Opening::Nothing;
-            }
-            let mut buffer = [0; 1024];
-            match self.socket.try_read(&mut buffer) {
-                Ok(0) => return Opening::Nothing,
-                Ok(count) => head.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return Opening::Nothing,
             }
         }
         let word = [head[0], head[1], head[2], head[3]];
@@ -157,49 +146,49 @@ impl Link {
         if !driver.is_serving() {
             return Opening::Nothing;
         }
+        let mut inputs = Vec::new();
         self.process(&head, driver, &mut inputs);
         while self.connection.lock().is_greeting() && !self.is_over() {
-            if self.socket.readable().await.is_err() || !self.receive(driver, &mut inputs) {
+            if !self.read(reader, |bytes| self.process(bytes, driver, &mut inputs)).await {
                 return Opening::Nothing;
             }
         }
         Opening::Session
     }
 
-    async fn wait(&self) {
+    /// Waits for whatever comes first and deals with it; false when the client is gone.
+    async fn turn(&self, reader: &mut OwnedReadHalf, driver: &Driver, inputs: &mut Vec<Input>) -> bool {
         let blocked = !self.writer.lock().is_empty();
         let reading = !self.paused.load(Ordering::Acquire);
-        let interest = match (reading, blocked) {
-            (true, true) => Interest::READABLE | Interest::WRITABLE,
-            (false, true) => Interest::WRITABLE,
-            (true, false) => Interest::READABLE,
-            (false, false) => return self.wake.notified().await,
-        };
         tokio::select! {
-            _ = self.socket.ready(interest) => {}
-            () = self.wake.notified() => {}
-        }
-        if blocked {
-            self.write_out();
-        }
-    }
-
-    /// Reads what the socket has, a buffer at most; false when the client is gone.
-    fn receive(&self, driver: &Arc<Driver>, inputs: &mut Vec<Input>) -> bool {
-        if self.paused.load(Ordering::Acquire) {
-            return true;
-        }
-        SCRATCH.with_borrow_mut(|scratch| match self.socket.try_read(scratch) {
-            Ok(0) => false,
-            Ok(count) => {
-                self.process(&scratch[..count], driver, inputs);
-                true
+            biased;
+            alive = self.read(reader, |bytes| self.process(bytes, driver, inputs)), if reading => alive,
+            result = self.socket.writable(), if blocked => {
+                self.write_out();
+                result.is_ok()
             }
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        })
+            () = self.wake.notified() => true,
+        }
     }
 
-    fn process(&self, bytes: &[u8], driver: &Arc<Driver>, inputs: &mut Vec<Input>) {
+    /// Reads what the socket has, a buffer at most, and gives it to `take`; false when the client is gone.
+    async fn read(&self, reader: &mut OwnedReadHalf, mut take: impl FnMut(&[u8])) -> bool {
+        std::future::poll_fn(|context| {
+            SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                let result = ready!(Pin::new(&mut *reader).poll_read(context, &mut buffer));
+                let bytes = buffer.filled();
+                let alive = result.is_ok() && !bytes.is_empty();
+                if alive {
+                    take(bytes);
+                }
+                Poll::Ready(alive)
+            })
+        })
+        .await
+    }
+
+    fn process(&self, bytes: &[u8], driver: &Driver, inputs: &mut Vec<Input>) {
         driver.with_side(|side| {
             let mut connection = self.connection.lock();
             if bytes.is_empty() {
@@ -245,15 +234,7 @@ impl Link {
     }
 
     /// Reads up to `more` bytes behind a four-letter word.
-    pub(crate) async fn read_behind_word(&self, have: &mut Vec<u8>, more: usize) {
-        while have.len() < more && self.socket.readable().await.is_ok() {
-            let mut buffer = [0; 16];
-            match self.socket.try_read(&mut buffer) {
-                Ok(0) => return,
-                Ok(count) => have.extend_from_slice(&buffer[..count]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
+    pub(crate) async fn read_behind_word(&self, reader: &mut OwnedReadHalf, have: &mut Vec<u8>, more: usize) {
+        while have.len() < more && self.read(reader, |bytes| have.extend_from_slice(bytes)).await {}
     }
 }

@@ -1,12 +1,20 @@
 //! Drains storage commands: one write and one sync a batch, then tells the replica.
 
+use std::io;
 use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
 
+use bytes::Bytes;
+use oxherd_config::Config;
 use oxherd_proto::Zxid;
 use oxherd_replica::Input;
+use oxherd_storage::{Log, OsDisk, StorageError};
 use oxherd_zab::{StorageCommand, StorageEvent};
 use parking_lot::{Condvar, Mutex};
+use tracing::{error, warn};
 
+use crate::data::Files;
 use crate::driver::Driver;
 
 /// Commands on their way to the log thread. Bounded by what clients may have outstanding.
@@ -62,5 +70,124 @@ impl LogQueue {
             self.signal.wait(&mut state);
         }
         Some(std::mem::take(&mut state.commands))
+    }
+
+    /// As [`Self::take`], but gives an empty list when nothing came within `pause`.
+    fn take_within(&self, pause: Duration) -> Option<Vec<LogCommand>> {
+        let mut state = self.state.lock();
+        if state.commands.is_empty() && !state.over {
+            self.signal.wait_for(&mut state, pause);
+        }
+        if state.commands.is_empty() && state.over {
+            return None;
+        }
+        Some(std::mem::take(&mut state.commands))
+    }
+}
+
+/// Longest pause between two looks at a full disk.
+const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
+
+/// Starts the thread that writes the log.
+pub(crate) fn start(files: Files, config: &Config, driver: Arc<Driver>) -> io::Result<JoinHandle<()>> {
+    let slow_sync_ms = config.storage.sync_warning_ms;
+    let mut thread = LogThread { log: files.log, driver, slow_sync_ms, has_room: true };
+    std::thread::Builder::new().name("log".to_owned()).spawn(move || thread.run())
+}
+
+struct LogThread {
+    log: Log<OsDisk>,
+    driver: Arc<Driver>,
+    slow_sync_ms: i64,
+    has_room: bool,
+}
+
+impl LogThread {
+    fn run(&mut self) {
+        loop {
+            let queue = &self.driver.log;
+            let commands = if self.has_room { queue.take() } else { queue.take_within(FULL_DISK_PAUSE) };
+            let Some(commands) = commands else { return };
+            if let Err(error) = self.carry_out(commands) {
+                return self.fail(&error.to_string());
+            }
+            self.look_for_room();
+        }
+    }
+
+    fn fail(&self, reason: &str) {
+        self.driver.submit_one(Input::Storage(StorageEvent::Failed(reason.to_owned())));
+    }
+
+    fn carry_out(&mut self, commands: Vec<LogCommand>) -> Result<(), StorageError> {
+        let mut batch = Vec::with_capacity(commands.len());
+        for command in commands {
+            match command {
+                LogCommand::Storage(StorageCommand::Append { zxid, payload }) => batch.push((zxid, payload)),
+                LogCommand::Roll => {
+                    self.append(&mut batch)?;
+                    self.log.roll();
+                }
+                LogCommand::Storage(other) => {
+                    self.append(&mut batch)?;
+                    let reason = format!("a standalone server does not know how to {other:?}");
+                    return Err(StorageError::Refused(reason));
+                }
+            }
+        }
+        self.append(&mut batch)
+    }
+
+    /// One write, one sync, one answer.
+    fn append(&mut self, batch: &mut Vec<(Zxid, Bytes)>) -> Result<(), StorageError> {
+        let Some((last, _)) = batch.last() else { return Ok(()) };
+        let last = *last;
+        let size = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+        while let Err(error) = self.log.append(batch) {
+            if !error.is_no_space() {
+                return Err(error);
+            }
+            self.tell_room();
+            std::thread::sleep(FULL_DISK_PAUSE);
+        }
+        self.sync()?;
+        batch.clear();
+        self.driver.statistics.metrics.sync_processor_batch_size.add(size);
+        self.driver.submit_one(Input::Storage(StorageEvent::Synced(last)));
+        Ok(())
+    }
+
+    fn sync(&mut self) -> Result<(), StorageError> {
+        let begun = Driver::now().instant;
+        self.log.sync()?;
+        let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        self.driver.statistics.metrics.fsynctime.add(took_ms);
+        if took_ms > self.slow_sync_ms {
+            self.driver.statistics.slow_syncs.add(1);
+            warn!(took_ms, "syncing the log was slow; every write waits for it: is the disk shared or failing?");
+        }
+        Ok(())
+    }
+
+    fn look_for_room(&mut self) {
+        if !self.log.has_room() {
+            self.log.retry_room();
+        }
+        self.tell_room();
+    }
+
+    fn tell_room(&mut self) {
+        let has_room = self.log.has_room();
+        if has_room == self.has_room {
+            return;
+        }
+        self.has_room = has_room;
+        if has_room {
+            warn!("there is space on the log's disk again; all writes are taken");
+        } else {
+            error!("the log's disk is full: writes that add data are refused until there is space; \
+                    reads, sessions and deletes go on");
+        }
+        self.driver.submit_one(Input::Room(has_room));
     }
 }

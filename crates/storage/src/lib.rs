@@ -1,1 +1,30 @@
-//! Txn logs, snapshots and epoch files.
+//! Txn logs, snapshots and epoch files, byte for byte as ZooKeeper keeps them.
+//!
+//! Blocking code over a [`Disk`]; no thread and no clock of its own. [`recover`] reads what a server
+//! starts from, [`Log`] appends and syncs, [`SnapshotWriter`] writes snapshots, [`purge`] removes what is
+//! no longer needed. What is durable is so with its directory entry.
+
+mod disk;
+mod durable;
+mod epoch;
+mod error;
+mod layout;
+mod lock;
+mod log;
+mod purge;
+mod reader;
+mod recover;
+mod snapshot;
+
+pub use disk::{Disk, DiskFile, OsDisk};
+pub use epoch::{EpochFile, Epochs, read_epochs, write_epoch};
+pub use error::StorageError;
+pub use layout::Layout;
+pub use lock::DirLock;
+pub use log::{Log, LogOptions};
+pub use purge::purge;
+pub use reader::{LogFile, LogReader, LogRecord, ScanEnd, TornTail, cut, log_files, log_files_from, scan};
+pub use recover::{Recovery, RecoverySink, recover};
+pub use snapshot::{
+    BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole, snapshots,
+};

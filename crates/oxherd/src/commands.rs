@@ -1,0 +1,86 @@
+//! The command line.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Apache ZooKeeper as one native binary. Without a command it serves: port 2181, data in ./oxherd-data.
+#[derive(Debug, Parser)]
+#[command(name = "oxherd", version)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a server in the foreground until SIGTERM or ctrl-c.
+    Serve(Serve),
+    /// The ZooKeeper shell, interactive or one command; also as `zkCli.sh`.
+    #[command(disable_help_flag = true)]
+    Shell {
+        /// As the shell of ZooKeeper: [-server host:port] [command [arguments]].
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Measure any ZooKeeper server.
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// See `oxherd bench --help`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
+    /// Look at configuration files.
+    Config {
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
+    /// Print the version.
+    Version,
+}
+
+/// What to do with a configuration file.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ConfigCommand {
+    /// Explain every key: its value, where it came from, what it means. Exit code 2 when it is not usable.
+    Check {
+        /// The file, such as zoo.cfg.
+        file: PathBuf,
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+/// How to serve.
+#[derive(Debug, Default, Args)]
+pub(crate) struct Serve {
+    /// A zoo.cfg; or PORT DATADIR [TICKTIME] [MAXCNXNS]. Nothing: port 2181, data in ./oxherd-data.
+    pub(crate) config: Vec<String>,
+    /// Port for clients, in place of the file's.
+    #[arg(long)]
+    pub(crate) client_port: Option<u16>,
+    /// Directory of the data, in place of the file's.
+    #[arg(long)]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// What to log, such as `debug` or `warn,oxherd_server=debug`.
+    #[arg(long, env = "OXHERD_LOG", default_value = "info")]
+    pub(crate) log: String,
+    /// How to log.
+    #[arg(long, env = "OXHERD_LOG_FORMAT", value_enum, default_value_t)]
+    pub(crate) log_format: crate::logging::Format,
+}
+
+/// Whether the program was started under the name of ZooKeeper's shell.
+pub(crate) fn is_shell_name(program: &OsStr) -> bool {
+    Path::new(program).file_name().is_some_and(|name| name == "zkCli.sh" || name == "zkCli")
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+pub(crate) fn print_version() -> ExitCode {
+    println!("oxherd {} (speaks ZooKeeper 3.9)", env!("CARGO_PKG_VERSION"));
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,206 @@
+//! Opens the data directories: lock, recovery into a tree, and the log to go on with.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use oxherd_config::Config;
+use oxherd_proto::{SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
+use oxherd_replica::Recovered;
+use oxherd_storage::{
+    BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody, SnapshotFile,
+    StorageError, recover,
+};
+use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
+use tracing::{info, warn};
+
+use crate::driver::Driver;
+use crate::server::StartError;
+use crate::{settings, snapshot_thread};
+
+/// Time between two lines about a long recovery.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Keeps other servers away from the directories.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _data: DirLock,
+    _log: Option<DirLock>,
+}
+
+/// The files a running server writes.
+#[derive(Debug)]
+pub(crate) struct Files {
+    pub(crate) layout: Layout,
+    pub(crate) log: Log<OsDisk>,
+}
+
+/// What a server starts from.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) tree: Tree,
+    pub(crate) recovered: Recovered,
+    pub(crate) files: Files,
+    pub(crate) lock: Lock,
+}
+
+/// Opens the directories, creating them where that is allowed.
+pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError> {
+    let data_dir = &config.storage.data_dir;
+    let layout = Layout::open(&OsDisk, data_dir, config.log_dir(), config.storage.create_dirs)
+        .map_err(|error| unusable(data_dir, &error))?;
+    let lock = lock(&layout)?;
+    let mut restore = Restore::new(settings::tree_options(config, hash_seed));
+    let recovery = recover(&OsDisk, &layout, config.storage.trust_empty, &mut restore)
+        .map_err(|error| StartError::Recovery(error.to_string()))?;
+    report(&recovery, &layout);
+    let (mut tree, sessions) = restore.finish();
+    end_orphans(&mut tree, &sessions);
+    if recovery.snapshot.is_none() {
+        // The original refuses logs without any snapshot beside them, so there is one from the start.
+        snapshot_thread::write_first(config, &layout, &mut tree, &sessions)
+            .map_err(|error| unusable(data_dir, &error))?;
+    }
+    let options = log_options(config);
+    let log = Log::open(OsDisk, &layout.log_dir, options).map_err(|error| unusable(&layout.log_dir, &error))?;
+    let recovered =
+        Recovered { sessions, last_zxid: recovery.last_zxid, txns_since_snapshot: recovery.txns };
+    Ok(Opened { tree, recovered, files: Files { layout, log }, lock })
+}
+
+fn unusable(path: &Path, error: &StorageError) -> StartError {
+    StartError::DataDirectory { path: path.to_owned(), reason: error.to_string() }
+}
+
+fn lock(layout: &Layout) -> Result<Lock, StartError> {
+    let take = |dir: &Path| DirLock::take(dir).map_err(|error| unusable(dir, &error));
+    let data = take(&layout.snap_dir)?;
+    let log = if layout.log_dir == layout.snap_dir { None } else { Some(take(&layout.log_dir)?) };
+    Ok(Lock { _data: data, _log: log })
+}
+
+fn log_options(config: &Config) -> LogOptions {
+    let kilobytes = |count: i64| u64::try_from(count).unwrap_or(0) * 1024;
+    LogOptions {
+        preallocate_bytes: kilobytes(config.storage.preallocate_kb),
+        file_bytes_max: (config.storage.log_size_kb > 0).then(|| kilobytes(config.storage.log_size_kb)),
+        sync: config.storage.force_sync,
+    }
+}
+
+fn report(recovery: &Recovery, layout: &Layout) {
+    for (path, reason) in &recovery.skipped {
+        warn!(path = %path.display(), %reason, "this snapshot is no good; an older one is used");
+    }
+    if let Some(torn) = &recovery.torn {
+        warn!(path = %torn.path.display(), offset = torn.offset, reason = %torn.reason,
+              "cut off the torn end of the log: a write that was never acknowledged");
+    }
+    let from = recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
+    info!(dir = %layout.snap_dir.display(), snapshot = %from, txns = recovery.txns, zxid = %recovery.last_zxid, "recovered");
+}
+
+/// Ephemeral nodes whose session is gone, which a server of an older release may have left.
+// Java: ZooKeeperServer.loadData
+fn end_orphans(tree: &mut Tree, sessions: &[(SessionId, i32)]) {
+    let known = |session: &SessionId| sessions.iter().any(|(id, _)| id == session);
+    let orphans: Vec<SessionId> = tree.sessions_with_ephemerals().filter(|session| !known(session)).collect();
+    for session in orphans {
+        warn!(%session, "removing the ephemeral nodes of a session that is gone");
+        let header = TxnHeader { client_id: session, zxid: tree.last_zxid(), ..TxnHeader::default() };
+        tree.apply(&header, &TxnRecord::CloseSession(None), &mut Vec::new());
+    }
+}
+
+/// Builds the tree and the session table while recovery reads.
+struct Restore {
+    options: TreeOptions,
+    body: Body,
+    tree: Option<Tree>,
+    sessions: std::collections::BTreeMap<SessionId, i32>,
+    changes: Vec<Change>,
+    reported: Option<Instant>,
+}
+
+struct Body(Option<Loader>);
+
+impl SnapshotBody for Body {
+    fn push(&mut self, bytes: &[u8]) -> Result<BodyProgress, Box<dyn Error + Send + Sync>> {
+        let Some(loader) = &mut self.0 else { return Err("no snapshot was begun".into()) };
+        Ok(match loader.push(bytes)? {
+            LoadProgress::More => BodyProgress::More,
+            LoadProgress::Done { consumed } => BodyProgress::Done { consumed },
+        })
+    }
+}
+
+impl Restore {
+    fn new(options: TreeOptions) -> Self {
+        Self {
+            options,
+            body: Body(None),
+            tree: None,
+            sessions: std::collections::BTreeMap::new(),
+            changes: Vec::new(),
+            reported: None,
+        }
+    }
+
+    fn finish(self) -> (Tree, Vec<(SessionId, i32)>) {
+        let tree = self.tree.unwrap_or_else(|| Tree::new(self.options));
+        (tree, self.sessions.into_iter().collect())
+    }
+}
+
+impl RecoverySink for Restore {
+    fn begin_snapshot(&mut self, _file: &SnapshotFile) -> &mut dyn SnapshotBody {
+        self.body = Body(Some(Loader::new(self.options.clone())));
+        &mut self.body
+    }
+
+    fn end_snapshot(&mut self, file: &SnapshotFile, seal: &Seal) -> Result<(), StorageError> {
+        let refused = |reason: String| StorageError::Refused(format!("{}: {reason}", file.path.display()));
+        let loader = self.body.0.take().ok_or_else(|| refused("no snapshot was begun".to_owned()))?;
+        let (mut tree, sessions) = loader.finish().map_err(|error| refused(error.to_string()))?;
+        tree.set_last_zxid(file.zxid);
+        if let Some((zxid, digest)) = seal.digest
+            && zxid == file.zxid
+            && digest != tree.digest()
+        {
+            warn!(path = %file.path.display(), "the snapshot's digest is not that of its nodes; it was taken while they changed");
+        }
+        self.sessions = sessions.into_iter().collect();
+        self.tree = Some(tree);
+        Ok(())
+    }
+
+    fn txn(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), StorageError> {
+        let txn = decode_txn(payload)
+            .map_err(|error| StorageError::Refused(format!("the txn {zxid} in the log cannot be read: {error}")))?;
+        match &txn.record {
+            TxnRecord::CreateSession(created) => {
+                self.sessions.insert(txn.header.client_id, created.time_out);
+            }
+            TxnRecord::CloseSession(_) => {
+                self.sessions.remove(&txn.header.client_id);
+            }
+            _ => {}
+        }
+        let tree = self.tree.get_or_insert_with(|| Tree::new(self.options.clone()));
+        self.changes.clear();
+        tree.apply(&txn.header, &txn.record, &mut self.changes);
+        Ok(())
+    }
+
+    fn progress(&mut self, done: u64, total: u64) {
+        let now = Driver::now().instant;
+        let due = self.reported.is_none_or(|last| now - last >= PROGRESS_PAUSE);
+        if due && self.reported.is_some() && total > 0 {
+            info!(percent = done * 100 / total, "recovering");
+        }
+        if due {
+            self.reported = Some(now);
+        }
+    }
+}

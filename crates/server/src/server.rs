@@ -1,0 +1,265 @@
+//! Starts and stops a server; what an embedding program uses.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use oxherd_config::Config;
+use oxherd_replica::{Clock, Input, Replica};
+use thiserror::Error;
+use tracing::{info, warn};
+
+use crate::client_port::{Admission, ClientPort};
+use crate::data::{self, Opened};
+use crate::driver::Driver;
+use crate::settings;
+use crate::words::Words;
+use crate::workers::Workers;
+use crate::{log_thread, snapshot_thread};
+
+/// How long a stopping server waits for writes on their way.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why a server does not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// A setting cannot be used.
+    #[error("{0}")]
+    Setting(String),
+    /// A directory of the data cannot be used.
+    #[error("the data directory {} cannot be used: {reason}", path.display())]
+    DataDirectory {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        reason: String,
+    },
+    /// What is on disk cannot be served.
+    #[error("{0}")]
+    Recovery(String),
+    /// A port cannot be listened on.
+    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    Listen {
+        /// Where.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// Threads cannot be started.
+    #[error("cannot start threads: {0}")]
+    Threads(io::Error),
+}
+
+/// A server, to be built.
+///
+/// ```no_run
+/// use oxherd_server::{Config, Server};
+///
+/// let mut config = Config::default();
+/// config.client_port.port = Some(0);
+/// config.storage.data_dir = "data".into();
+/// let server = Server::builder(config).start()?;
+/// println!("clients connect to {:?}", server.client_addr());
+/// server.shutdown();
+/// # Ok::<(), oxherd_server::StartError>(())
+/// ```
+#[derive(Debug)]
+pub struct Server;
+
+impl Server {
+    /// A server that runs with this configuration.
+    pub fn builder(config: Config) -> ServerBuilder {
+        ServerBuilder { config, listener: None, workers: None }
+    }
+}
+
+/// Settings beyond the configuration.
+#[derive(Debug)]
+pub struct ServerBuilder {
+    config: Config,
+    listener: Option<TcpListener>,
+    workers: Option<usize>,
+}
+
+impl ServerBuilder {
+    /// Listens for clients here, in place of the configured port.
+    #[must_use]
+    pub fn client_listener(mut self, listener: TcpListener) -> Self {
+        self.listener = Some(listener);
+        self
+    }
+
+    /// Threads that carry client links; as many as there are cores when not given.
+    #[must_use]
+    pub fn worker_threads(mut self, count: usize) -> Self {
+        self.workers = Some(count);
+        self
+    }
+
+    /// Reads the data, replays the log and starts serving. Blocks until clients can connect; works with
+    /// or without an async runtime around it.
+    pub fn start(self) -> Result<Handle, StartError> {
+        let config = self.config;
+        let listener = match self.listener {
+            Some(listener) => Some(listener),
+            None => listen(&config)?,
+        };
+        let now = Driver::now();
+        let seed = now.unix_ms.cast_unsigned();
+        let Opened { tree, recovered, files, lock } = data::open(&config, seed)?;
+        let replica = Replica::standalone(settings::replica_options(&config, seed)?, &recovered, now);
+        let driver = Arc::new(Driver::new(replica, tree, settings::client_options(&config)?, Clock::new(now.instant)));
+        let over = Arc::new(AtomicBool::new(false));
+        let mut threads = Vec::new();
+        let snapshots = snapshot_thread::start(&config, files.layout.clone(), Arc::clone(&driver), Arc::clone(&over));
+        threads.push(snapshots.map_err(StartError::Threads)?);
+        threads.push(log_thread::start(files, &config, Arc::clone(&driver)).map_err(StartError::Threads)?);
+        let count = self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let workers = Workers::start(count).map_err(StartError::Threads)?;
+        workers.first().spawn(timers(Arc::clone(&driver), tick(&config)));
+        let client_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        if let Some(listener) = listener {
+            serve_clients(listener, &config, &driver, &workers)?;
+        }
+        Ok(Handle { driver, workers, threads, over, client_addr, _lock: lock })
+    }
+}
+
+fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
+    let Some(port) = config.client_port.port else { return Ok(None) };
+    let host = config.client_port.address.clone();
+    let shown = format!("{}:{port}", host.as_deref().unwrap_or("*"));
+    let backlog = if config.client_port.backlog > 0 { config.client_port.backlog } else { 1024 };
+    bind(host.as_deref(), port, backlog).map(Some).map_err(|source| StartError::Listen { address: shown, source })
+}
+
+/// Without an address: every IPv6 and IPv4 address, or every IPv4 address where there is no IPv6.
+fn bind(host: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpListener> {
+    use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
+    let Some(host) = host else {
+        let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        return bind_to(every, backlog).or_else(|_| bind_to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog));
+    };
+    let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
+    for address in (host, port).to_socket_addrs()? {
+        match bind_to(address, backlog) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn bind_to(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
+    use socket2::{Domain, Protocol, Socket, Type};
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if address.is_ipv6() && address.ip().is_unspecified() {
+        socket.set_only_v6(false)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(backlog)?;
+    Ok(socket.into())
+}
+
+fn serve_clients(
+    listener: TcpListener,
+    config: &Config,
+    driver: &Arc<Driver>,
+    workers: &Workers,
+) -> Result<(), StartError> {
+    let port = ClientPort {
+        driver: Arc::clone(driver),
+        admission: Arc::new(Admission::default()),
+        limits: settings::port_limits(config),
+        words: Arc::new(Words::new(config, Arc::clone(driver))),
+        workers: workers.handles(),
+    };
+    listener.set_nonblocking(true).map_err(StartError::Threads)?;
+    workers.first().spawn(async move {
+        match tokio::net::TcpListener::from_std(listener) {
+            Ok(listener) => port.accept(listener).await,
+            Err(error) => port.driver.halt(format!("cannot watch the client port: {error}")),
+        }
+    });
+    Ok(())
+}
+
+fn tick(config: &Config) -> Duration {
+    Duration::from_millis(u64::try_from(config.session.tick_time_ms).unwrap_or(0).max(1))
+}
+
+/// Wakes the replica when it wants to be woken. No session can become due within a fraction of a tick,
+/// so what changes meanwhile is seen in time.
+async fn timers(driver: Arc<Driver>, tick: Duration) {
+    let pause_max = (tick / 4).clamp(Duration::from_millis(5), Duration::from_millis(250));
+    loop {
+        let now = Driver::now().instant;
+        let due = driver.next_timeout().unwrap_or(now + pause_max);
+        if due <= now {
+            driver.submit_one(Input::Timeout);
+        } else {
+            tokio::time::sleep((due - now).min(pause_max)).await;
+        }
+    }
+}
+
+/// A running server. Dropping it stops the server.
+#[derive(Debug)]
+pub struct Handle {
+    driver: Arc<Driver>,
+    workers: Workers,
+    threads: Vec<JoinHandle<()>>,
+    over: Arc<AtomicBool>,
+    client_addr: Option<SocketAddr>,
+    _lock: data::Lock,
+}
+
+impl Handle {
+    /// Where clients connect; `None` without a client port.
+    pub fn client_addr(&self) -> Option<SocketAddr> {
+        self.client_addr
+    }
+
+    /// Waits until the server stops itself because it cannot be sure of its data; why.
+    pub async fn halted(&self) -> String {
+        self.driver.halted().await
+    }
+
+    /// Stops: takes no more requests, answers the writes on their way, syncs, ends.
+    pub fn shutdown(self) {
+        drop(self);
+    }
+
+    fn stop(&mut self) {
+        self.driver.stop_serving();
+        self.drain();
+        self.workers.stop();
+        self.over.store(true, Ordering::Release);
+        self.driver.wake_snapshots();
+        self.driver.log.finish();
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                warn!("a thread panicked");
+            }
+        }
+        info!(zxid = %self.driver.with_side(|side| side.tree.last_zxid()), "the log is complete");
+    }
+
+    fn drain(&self) {
+        let start = Driver::now().instant;
+        while self.driver.has_unfinished_writes() && Driver::now().instant - start < DRAIN_TIMEOUT {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}

@@ -1,0 +1,300 @@
+//! Four-letter words: reads the server's state for `oxherd-admin`, which knows the words.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use oxherd_admin::{
+    Bucket, ConnectionStatus, Environment, Gauges, ServerState, SessionStatus, SessionsStatus, ShownConfig, Statistics,
+    StatusSource, WatchSummary, Whitelist, Word, Zone,
+};
+use oxherd_config::Config;
+use oxherd_proto::{SessionId, Zxid};
+use oxherd_replica::Connection;
+use tokio::net::tcp::OwnedReadHalf;
+
+use crate::driver::Driver;
+use crate::link::Link;
+
+/// The trace bits set from the start; kept for `gtmk` and `stmk`, which tools read and write.
+// Java: ZooTrace.traceMask
+const TRACE_MASK_DEFAULT: i64 = 0b1_0011_0010;
+
+/// Whether the first four bytes of a link are a word and no frame length.
+pub(crate) fn is_word(bytes: [u8; 4]) -> bool {
+    Word::from_bytes(bytes).is_some()
+}
+
+/// Answers words over one server.
+#[derive(Debug)]
+pub(crate) struct Words {
+    driver: Arc<Driver>,
+    whitelist: Whitelist,
+    shown: ShownConfig,
+    snapshot_dir: PathBuf,
+    log_dir: PathBuf,
+    started_unix_ms: i64,
+    trace_mask: AtomicI64,
+}
+
+impl Words {
+    pub(crate) fn new(config: &Config, driver: Arc<Driver>) -> Self {
+        let snapshot_dir = config.storage.data_dir.join("version-2");
+        let log_dir = config.log_dir().join("version-2");
+        Self {
+            driver,
+            whitelist: Whitelist::parse(&config.client_port.words, config.client_port.read_only_mode),
+            shown: shown(config, &snapshot_dir, &log_dir),
+            snapshot_dir,
+            log_dir,
+            started_unix_ms: Driver::now().unix_ms,
+            trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
+        }
+    }
+
+    /// Answers a word, with the bytes that belong to it, and leaves the link to be closed.
+    pub(crate) async fn answer(&self, link: &Link, reader: &mut OwnedReadHalf, word: [u8; 4], mut rest: Vec<u8>) {
+        let Some(word) = Word::from_bytes(word) else { return };
+        link.read_behind_word(reader, &mut rest, word.argument_len()).await;
+        let argument = rest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
+        let text = oxherd_admin::respond(word, argument, &self.whitelist, self);
+        link.answer(text.as_bytes()).await;
+    }
+
+    /// Links that carry a session, or are about to.
+    fn sessions_links(&self) -> Vec<Arc<Link>> {
+        let mut links = self.driver.all_links();
+        links.retain(|link| !link.connection.lock().is_greeting());
+        links.sort_by_key(|link| link.client);
+        links
+    }
+}
+
+fn shown(config: &Config, snapshot_dir: &Path, log_dir: &Path) -> ShownConfig {
+    let absolute = |path: &Path| {
+        std::path::absolute(path).unwrap_or_else(|_| path.to_owned()).to_string_lossy().into_owned()
+    };
+    ShownConfig {
+        client_port: config.client_port.port.map_or(-1, i32::from),
+        secure_client_port: config.client_port.secure_port.map_or(-1, i32::from),
+        data_dir: absolute(snapshot_dir),
+        log_dir: absolute(log_dir),
+        tick_time_ms: config.session.tick_time_ms,
+        connections_per_address_max: config.client_port.per_address_max,
+        session_timeout_ms_min: config.session.timeout_ms_min,
+        session_timeout_ms_max: config.session.timeout_ms_max,
+        backlog: config.client_port.backlog,
+        server_id: 0,
+        ensemble: None,
+    }
+}
+
+fn connection_status(link: &Link) -> ConnectionStatus {
+    let connection = link.connection.lock();
+    let traffic = connection.traffic();
+    let (received, sent) = (traffic.received.cast_signed(), traffic.sent.cast_signed());
+    let outstanding = i64::try_from(connection.outstanding()).unwrap_or(i64::MAX);
+    let session = (connection.session() != SessionId(0)).then(|| session_status(&connection));
+    ConnectionStatus { remote: link.peer, interest: 1, outstanding, received, sent, session }
+}
+
+fn session_status(connection: &Connection) -> SessionStatus {
+    let traffic = connection.traffic();
+    let latency = traffic.latency();
+    SessionStatus {
+        id: connection.session(),
+        last_operation: traffic.last_op.map_or("NA", |op| op.short_name()),
+        established_ms: traffic.established_unix_ms,
+        timeout_ms: connection.timeout_ms(),
+        last_xid: i64::from(traffic.last_xid.0),
+        last_zxid: traffic.last_zxid,
+        last_response_ms: traffic.last_answer_ms.cast_signed(),
+        last_latency_ms: traffic.last_latency_ms.cast_signed(),
+        latency_ms_min: latency.min_ms.cast_signed(),
+        latency_ms_mean: latency.total_ms.checked_div(latency.count).unwrap_or(0).cast_signed(),
+        latency_ms_max: latency.max_ms.cast_signed(),
+    }
+}
+
+fn text(path: &[u8]) -> String {
+    String::from_utf8_lossy(path).into_owned()
+}
+
+impl StatusSource for Words {
+    fn is_running(&self) -> bool {
+        self.driver.is_serving()
+    }
+
+    fn state(&self) -> ServerState {
+        ServerState::Standalone
+    }
+
+    fn peer_state(&self) -> Option<String> {
+        None
+    }
+
+    fn statistics(&self) -> &Statistics {
+        &self.driver.statistics
+    }
+
+    fn gauges(&self) -> Gauges {
+        let (znodes, ephemerals, data_bytes) = self.driver.with_side(|side| {
+            (side.tree.node_count(), side.tree.ephemeral_count(), side.tree.data_size())
+        });
+        let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        Gauges {
+            znodes: count(znodes),
+            watches: count(self.driver.watches.lock().count()),
+            ephemerals: count(ephemerals),
+            data_bytes,
+            global_sessions: self.driver.with_replica(|replica, _| count(replica.sessions().len())),
+            open_files: std::fs::read_dir("/proc/self/fd").map_or(-1, |entries| count(entries.count())),
+            open_files_max: open_files_max(),
+            uptime_ms: Driver::now().unix_ms - self.started_unix_ms,
+            ..Gauges::default()
+        }
+    }
+
+    fn outstanding(&self) -> i64 {
+        self.driver.outstanding.count()
+    }
+
+    fn alive_connections(&self) -> i64 {
+        i64::try_from(self.sessions_links().len()).unwrap_or(i64::MAX)
+    }
+
+    fn last_zxid(&self) -> Zxid {
+        self.driver.with_side(|side| side.tree.last_zxid())
+    }
+
+    fn config(&self) -> ShownConfig {
+        self.shown.clone()
+    }
+
+    fn directory_sizes(&self) -> (u64, u64) {
+        (size_of(&self.snapshot_dir, "snapshot."), size_of(&self.log_dir, "log."))
+    }
+
+    fn connections(&self) -> Vec<ConnectionStatus> {
+        let mut links = self.driver.all_links();
+        links.sort_by_key(|link| link.client);
+        links.iter().map(|link| connection_status(link)).collect()
+    }
+
+    fn reset_connections(&self) {
+        for link in self.driver.all_links() {
+            link.connection.lock().reset_traffic();
+        }
+    }
+
+    fn sessions(&self) -> SessionsStatus {
+        let now = Driver::now();
+        let by_deadline = self.driver.with_replica(|replica, _| replica.sessions().by_deadline(now.instant));
+        let bucket = |(after_ms, members)| Bucket { expires_ms: now.unix_ms + after_ms, members };
+        SessionsStatus::Tracked(by_deadline.into_iter().map(bucket).collect())
+    }
+
+    fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {
+        self.driver.with_side(|side| {
+            let sessions: Vec<SessionId> = side.tree.sessions_with_ephemerals().collect();
+            let paths = |session| side.tree.ephemerals(session).map(|path| text(&path)).collect();
+            sessions.into_iter().map(|session| (session, paths(session))).collect()
+        })
+    }
+
+    fn connection_buckets(&self) -> Vec<Bucket<(SocketAddr, SessionId)>> {
+        let now = Driver::now();
+        let mut buckets: BTreeMap<i64, Vec<(SocketAddr, SessionId)>> = BTreeMap::new();
+        for link in self.driver.all_links() {
+            let connection = link.connection.lock();
+            let due_ms = now.unix_ms + i64::from(connection.timeout_ms());
+            buckets.entry(due_ms).or_default().push((link.peer, connection.session()));
+        }
+        buckets.into_iter().map(|(expires_ms, members)| Bucket { expires_ms, members }).collect()
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        oxherd_admin::environment(&process_environment())
+    }
+
+    fn watch_summary(&self) -> WatchSummary {
+        let summary = self.driver.watches.lock().summary();
+        WatchSummary { connections: summary.clients, paths: summary.paths, watches: summary.watches }
+    }
+
+    fn watches_by_path(&self) -> Vec<(String, Vec<SessionId>)> {
+        let by_path = self.driver.watches.lock().by_path();
+        let sessions = self.driver.session_names();
+        let name = |client: &_| sessions.get(client).copied();
+        by_path.iter().map(|(path, clients)| (text(path), clients.iter().filter_map(name).collect())).collect()
+    }
+
+    fn watches_by_session(&self) -> Vec<(SessionId, Vec<String>)> {
+        let by_client = self.driver.watches.lock().by_client();
+        let sessions = self.driver.session_names();
+        let row = |(client, paths): (_, Vec<oxherd_proto::Str>)| {
+            sessions.get(&client).map(|session| (*session, paths.iter().map(|path| text(path)).collect()))
+        };
+        by_client.into_iter().filter_map(row).collect()
+    }
+
+    fn digests(&self) -> Vec<(Zxid, u64)> {
+        self.driver.digests()
+    }
+
+    fn zone(&self) -> Zone {
+        Zone::utc()
+    }
+
+    fn trace_mask(&self) -> i64 {
+        self.trace_mask.load(Ordering::Relaxed)
+    }
+
+    fn set_trace_mask(&self, mask: i64) {
+        self.trace_mask.store(mask, Ordering::Relaxed);
+    }
+}
+
+fn open_files_max() -> i64 {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// Bytes of the files of one kind; preallocated space counts, as in the original.
+fn size_of(dir: &Path, prefix: &str) -> u64 {
+    let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
+    let of_kind = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    of_kind.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+}
+
+fn process_environment() -> Environment {
+    let uname = rustix::system::uname();
+    let read = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
+    let variable = |name: &str| std::env::var(name).unwrap_or_default();
+    let path = |result: std::io::Result<PathBuf>| result.map(|p| p.display().to_string()).unwrap_or_default();
+    let info = rustix::system::sysinfo();
+    let megabytes = |bytes: u64| bytes * u64::from(info.mem_unit) / (1 << 20);
+    Environment {
+        host: read(uname.nodename()),
+        program: path(std::env::current_exe()),
+        temporary_dir: std::env::temp_dir().display().to_string(),
+        os_name: read(uname.sysname()),
+        os_arch: read(uname.machine()),
+        os_version: read(uname.release()),
+        user: variable("USER"),
+        home: variable("HOME"),
+        working_dir: path(std::env::current_dir()),
+        memory_free_mb: megabytes(info.freeram),
+        memory_max_mb: megabytes(info.totalram),
+        memory_total_mb: resident_mb(),
+    }
+}
+
+/// Memory of this process in MB, as the kernel counts it.
+fn resident_mb() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
+}

@@ -1,0 +1,293 @@
+//! The txn log: files of records, appended in batches, one sync a batch.
+//!
+//! ```text
+//! log.<hex zxid of the first txn>
+//! "ZKLG" | version i32 = 2 | dbid i64 = 0
+//! record:  Adler-32 of the payload i64 | len i32 | payload | 0x42
+//! zeros, reserved ahead
+//! ```
+// Java: FileTxnLog
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use oxherd_proto::Zxid;
+
+use crate::disk::{Disk, DiskFile};
+use crate::durable::{Mark, MarkFile};
+use crate::error::{StorageError, is_no_space};
+
+pub(crate) const HEADER_LEN: u64 = 16;
+pub(crate) const RECORD_HEAD_LEN: usize = 12;
+pub(crate) const RECORD_END: u8 = 0x42;
+const MAGIC_AND_VERSION: [u8; 8] = *b"ZKLG\0\0\0\x02";
+/// Space kept reserved ahead of the last record, for deletes and closes when the disk is full.
+const RESERVE_BYTES: u64 = 4 << 20;
+/// Least step by which space is reserved when the configured one does not fit.
+const STEP_BYTES_MIN: u64 = 64 << 10;
+
+/// How the log is written.
+#[derive(Clone, Debug)]
+pub struct LogOptions {
+    /// Bytes by which a file's space is reserved ahead (`preAllocSize`).
+    pub preallocate_bytes: u64,
+    /// Bytes after which a new file is begun; `None` for no limit (`txnLogSizeLimitInKb`).
+    pub file_bytes_max: Option<u64>,
+    /// Whether [`Log::sync`] waits for the disk (`forceSync`).
+    pub sync: bool,
+}
+
+impl Default for LogOptions {
+    fn default() -> Self {
+        Self { preallocate_bytes: 64 << 20, file_bytes_max: None, sync: true }
+    }
+}
+
+#[derive(Debug)]
+struct Segment<F> {
+    file: F,
+    path: PathBuf,
+    first: Zxid,
+    position: u64,
+    reserved: u64,
+}
+
+/// The end of the log, where txns are appended.
+///
+/// Any error but a full disk poisons it: what follows fails, because a sync that failed once may have
+/// lost what it was to save. A server never appends to a file of an earlier run.
+#[derive(Debug)]
+pub struct Log<D: Disk> {
+    disk: D,
+    dir: PathBuf,
+    options: LogOptions,
+    segment: Option<Segment<D::File>>,
+    /// Files that were left since the last sync.
+    left: Vec<Segment<D::File>>,
+    mark: MarkFile<D::File>,
+    dir_changed: bool,
+    roll_next: bool,
+    has_room: bool,
+    poisoned: bool,
+    buffer: Vec<u8>,
+}
+
+impl<D: Disk> Log<D> {
+    /// A log in `dir`, whose files of earlier runs stay as they are.
+    pub fn open(disk: D, dir: &Path, options: LogOptions) -> Result<Self, StorageError> {
+        let mark = MarkFile::open(&disk, dir)?;
+        Ok(Self {
+            disk,
+            dir: dir.to_owned(),
+            options,
+            segment: None,
+            left: Vec::new(),
+            mark,
+            dir_changed: true,
+            roll_next: true,
+            has_room: true,
+            poisoned: false,
+            buffer: Vec::new(),
+        })
+    }
+
+    /// Writes a batch at the end, in one call. Durable after [`Self::sync`] only.
+    ///
+    /// On a full disk nothing is written, [`StorageError::is_no_space`] says so, and the call may be repeated.
+    // Java: FileTxnLog.append
+    pub fn append(&mut self, txns: &[(Zxid, Bytes)]) -> Result<(), StorageError> {
+        let Some((first, _)) = txns.first() else { return Ok(()) };
+        self.check()?;
+        self.buffer.clear();
+        for (_, payload) in txns {
+            encode_record(payload, &mut self.buffer);
+        }
+        let len = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
+        self.make_ready(*first, len)?;
+        let Some(segment) = &mut self.segment else { return self.fail_closed() };
+        let written = segment.file.write_at(&self.buffer, segment.position);
+        if let Err(source) = written {
+            let path = segment.path.clone();
+            self.poisoned = true;
+            return Err(StorageError::Io { action: "append to", path, source });
+        }
+        segment.position += len;
+        if self.options.file_bytes_max.is_some_and(|max| segment.position >= max) {
+            self.roll_next = true;
+        }
+        if self.buffer.capacity() > 8 << 20 {
+            self.buffer = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Makes everything appended durable: files that were left, the current one, and new names.
+    // Java: FileTxnLog.commit
+    pub fn sync(&mut self) -> Result<(), StorageError> {
+        self.check()?;
+        let result = if self.options.sync { self.sync_files() } else { Ok(()) };
+        self.poisoned |= result.is_err();
+        result?;
+        self.left.clear();
+        if let Some(segment) = &self.segment {
+            let mark = Mark { file: segment.first, offset: segment.position };
+            let written = self.mark.write(mark);
+            self.poisoned |= written.as_ref().is_err_and(|error| !error.is_no_space());
+            if self.poisoned {
+                return written;
+            }
+        }
+        Ok(())
+    }
+
+    fn sync_files(&mut self) -> Result<(), StorageError> {
+        for segment in self.left.iter_mut().chain(&mut self.segment) {
+            segment.file.sync().map_err(StorageError::io("sync", &segment.path))?;
+        }
+        if self.dir_changed {
+            self.disk.sync_dir(&self.dir).map_err(StorageError::io("sync", &self.dir))?;
+            self.dir_changed = false;
+        }
+        Ok(())
+    }
+
+    /// The next txn begins a new file.
+    // Java: FileTxnLog.rollLog
+    pub fn roll(&mut self) {
+        self.roll_next = true;
+    }
+
+    /// Whether space could be reserved ahead; while it could not, only what shrinks the tree should come.
+    pub fn has_room(&self) -> bool {
+        self.has_room
+    }
+
+    /// Tries again to reserve space; whether there is room now.
+    pub fn retry_room(&mut self) -> bool {
+        if !self.poisoned && !self.has_room {
+            let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
+            self.has_room = match &mut self.segment {
+                Some(segment) => segment.reserve(step).is_ok(),
+                None => self.disk.free_bytes(&self.dir).is_ok_and(|free| free > step + RESERVE_BYTES),
+            };
+        }
+        self.has_room
+    }
+
+    /// Cuts everything behind `zxid`, durably. Appending goes on in a new file.
+    // Java: FileTxnLog.truncate
+    pub fn truncate(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+        self.check()?;
+        self.segment = None;
+        self.left.clear();
+        self.roll_next = true;
+        let result = crate::reader::truncate(&self.disk, &self.dir, zxid);
+        self.poisoned |= result.is_err();
+        result
+    }
+
+    fn check(&self) -> Result<(), StorageError> {
+        if self.poisoned { self.fail_closed() } else { Ok(()) }
+    }
+
+    fn fail_closed<T>(&self) -> Result<T, StorageError> {
+        let source = io::Error::other("an earlier write or sync failed, so the log can no longer be trusted");
+        Err(StorageError::Io { action: "go on with", path: self.dir.clone(), source })
+    }
+
+    fn make_ready(&mut self, first: Zxid, len: u64) -> Result<(), StorageError> {
+        if self.roll_next || self.segment.is_none() {
+            match self.begin_file(first, len) {
+                Ok(segment) => {
+                    self.left.extend(self.segment.replace(segment));
+                    self.roll_next = false;
+                }
+                // A roll can wait; the file in use goes on while its reserve lasts.
+                Err(error) if error.is_no_space() && self.segment.is_some() => self.has_room = false,
+                Err(error) => return self.give_up(error),
+            }
+        }
+        self.reserve_ahead(len)
+    }
+
+    fn begin_file(&mut self, first: Zxid, len: u64) -> Result<Segment<D::File>, StorageError> {
+        let path = self.dir.join(file_name(first));
+        let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
+        self.dir_changed = true;
+        let mut header = [0; HEADER_LEN as usize];
+        header[..8].copy_from_slice(&MAGIC_AND_VERSION);
+        let begun = file.write_at(&header, 0).map_err(StorageError::io("write", &path));
+        let mut segment = Segment { file, path, first, position: HEADER_LEN, reserved: HEADER_LEN };
+        let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
+        let reserved = begun.and_then(|()| {
+            let full = segment.reserve(step);
+            full.or_else(|_| segment.reserve(len + STEP_BYTES_MIN))
+        });
+        match reserved {
+            Ok(()) => Ok(segment),
+            Err(error) => {
+                self.disk.remove(&segment.path).map_err(StorageError::io("remove", &segment.path))?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Keeps the reserve ahead of the position; what is reserved is there even when the disk is full.
+    // Java: FilePadding.padFile
+    fn reserve_ahead(&mut self, len: u64) -> Result<(), StorageError> {
+        let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
+        let Some(segment) = &mut self.segment else { return self.fail_closed() };
+        let wanted = segment.position + len + RESERVE_BYTES.min(step / 2);
+        if wanted < segment.reserved {
+            return Ok(());
+        }
+        let result = segment.reserve(step.max(len));
+        match result {
+            Ok(()) => self.has_room = true,
+            Err(error) if error.is_no_space() => {
+                self.has_room = false;
+                if segment.position + len > segment.reserved {
+                    return Err(error);
+                }
+            }
+            Err(error) => return self.give_up(error),
+        }
+        Ok(())
+    }
+
+    fn give_up(&mut self, error: StorageError) -> Result<(), StorageError> {
+        self.poisoned |= !error.is_no_space();
+        self.has_room &= !error.is_no_space();
+        Err(error)
+    }
+}
+
+impl<F: DiskFile> Segment<F> {
+    fn reserve(&mut self, step: u64) -> Result<(), StorageError> {
+        let len = self.reserved + step;
+        match self.file.allocate(len) {
+            Ok(()) => {
+                self.reserved = len;
+                Ok(())
+            }
+            Err(source) => {
+                debug_assert!(is_no_space(&source) || source.kind() != io::ErrorKind::InvalidInput);
+                Err(StorageError::Io { action: "reserve space in", path: self.path.clone(), source })
+            }
+        }
+    }
+}
+
+/// The name of the log file whose first txn is `zxid`.
+pub(crate) fn file_name(zxid: Zxid) -> String {
+    format!("log.{:x}", zxid.0)
+}
+
+fn encode_record(payload: &[u8], out: &mut Vec<u8>) {
+    let len = i32::try_from(payload.len()).expect("a txn came in frames of bounded size");
+    out.extend_from_slice(&i64::from(simd_adler32::adler32(&payload)).to_be_bytes());
+    out.extend_from_slice(&len.to_be_bytes());
+    out.extend_from_slice(payload);
+    out.push(RECORD_END);
+}

@@ -1,0 +1,161 @@
+//! What a server starts from: the newest whole snapshot and the log after it.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use oxherd_proto::Zxid;
+
+use crate::disk::Disk;
+use crate::error::StorageError;
+use crate::layout::Layout;
+use crate::reader::{self, TornTail};
+use crate::snapshot::{self, Seal, SnapshotBody, SnapshotFile};
+
+/// Snapshots that are tried before giving up.
+// Java: FileSnap.findNValidSnapshots
+const SNAPSHOT_TRIES_MAX: usize = 100;
+
+/// Where recovery puts what it finds.
+pub trait RecoverySink {
+    /// A snapshot is about to be loaded; anything of an earlier, broken one is to be forgotten.
+    fn begin_snapshot(&mut self, file: &SnapshotFile) -> &mut dyn SnapshotBody;
+    /// The snapshot was whole.
+    fn end_snapshot(&mut self, file: &SnapshotFile, seal: &Seal) -> Result<(), StorageError>;
+    /// A txn after the snapshot, in order.
+    fn txn(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), StorageError>;
+    /// Bytes done of bytes in all.
+    fn progress(&mut self, done: u64, total: u64);
+}
+
+/// What recovery found.
+#[derive(Debug, Default)]
+pub struct Recovery {
+    /// The snapshot the tree comes from; `None` on an empty directory.
+    pub snapshot: Option<SnapshotFile>,
+    /// Snapshots that were no good, with the reason.
+    pub skipped: Vec<(PathBuf, String)>,
+    /// The last txn: of the log, or else of the snapshot.
+    pub last_zxid: Zxid,
+    /// Txns replayed.
+    pub txns: u64,
+    /// A torn tail that was cut off.
+    pub torn: Option<TornTail>,
+}
+
+/// Recovers from the directories.
+///
+/// Errors: no snapshot is whole; there are logs and no snapshot (unless `trust_empty`); the log is
+/// damaged before the end of what was acknowledged.
+// Java: FileTxnSnapLog.restore
+pub fn recover<D: Disk>(
+    disk: &D,
+    layout: &Layout,
+    trust_empty: bool,
+    sink: &mut dyn RecoverySink,
+) -> Result<Recovery, StorageError> {
+    let snapshots = snapshot::snapshots(disk, &layout.snap_dir)?;
+    let files = reader::log_files(disk, &layout.log_dir)?;
+    let mut recovery = Recovery::default();
+    let mut found = None;
+    for file in snapshots.iter().take(SNAPSHOT_TRIES_MAX) {
+        match load(disk, file, sink) {
+            Ok(seal) => {
+                found = Some((file.clone(), seal));
+                break;
+            }
+            Err(error) => recovery.skipped.push((file.path.clone(), error.to_string())),
+        }
+    }
+    match found {
+        Some((file, seal)) => {
+            sink.end_snapshot(&file, &seal)?;
+            recovery.last_zxid = file.zxid;
+            recovery.snapshot = Some(file);
+        }
+        None => refuse_without_snapshot(layout, &recovery, files.is_empty(), trust_empty)?,
+    }
+    replay(disk, layout, &mut recovery, sink)?;
+    Ok(recovery)
+}
+
+fn load<D: Disk>(disk: &D, file: &SnapshotFile, sink: &mut dyn RecoverySink) -> Result<Seal, StorageError> {
+    let mut read = 0;
+    sink.progress(0, file.len);
+    let body = sink.begin_snapshot(file);
+    let result = snapshot::load_snapshot(disk, file, body, &mut |done| read = done);
+    sink.progress(read, file.len);
+    result
+}
+
+fn refuse_without_snapshot(
+    layout: &Layout,
+    recovery: &Recovery,
+    no_logs: bool,
+    trust_empty: bool,
+) -> Result<(), StorageError> {
+    if !recovery.skipped.is_empty() {
+        let list: Vec<String> =
+            recovery.skipped.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect();
+        let reason = format!("none of the snapshots in {} is whole:\n{}", layout.snap_dir.display(), list.join("\n"));
+        return Err(StorageError::Refused(reason));
+    }
+    if no_logs || trust_empty {
+        return Ok(());
+    }
+    let reason = format!(
+        "{} holds txn logs but {} holds no snapshot: part of the data is missing. Put the snapshots back, or set \
+         snapshot.trust.empty=true for one start if there never was one",
+        layout.log_dir.display(),
+        layout.snap_dir.display()
+    );
+    Err(StorageError::Refused(reason))
+}
+
+fn replay<D: Disk>(
+    disk: &D,
+    layout: &Layout,
+    recovery: &mut Recovery,
+    sink: &mut dyn RecoverySink,
+) -> Result<(), StorageError> {
+    let from = recovery.last_zxid.next();
+    let total = log_bytes(disk, layout, from)?;
+    let (mut done, mut reported, mut txns) = (0, 0, 0_u64);
+    let mut bytes = 0;
+    let sink = std::cell::RefCell::new(sink);
+    let end = reader::scan(
+        disk,
+        &layout.log_dir,
+        from,
+        &mut |record| {
+            txns += 1;
+            sink.borrow_mut().txn(record.zxid, record.payload)
+        },
+        &mut |count| {
+            bytes += count;
+            done += count;
+            if bytes - reported > 16 << 20 {
+                reported = bytes;
+                sink.borrow_mut().progress(done, total);
+            }
+        },
+    )?;
+    recovery.txns = txns;
+    recovery.last_zxid = recovery.last_zxid.max(end.last.unwrap_or(Zxid::ZERO));
+    if let Some(torn) = end.torn {
+        reader::cut(disk, &torn)?;
+        recovery.torn = Some(torn);
+    }
+    Ok(())
+}
+
+/// Bytes of the log files that replay reads; reserved space counts, so progress may jump at the end.
+fn log_bytes<D: Disk>(disk: &D, layout: &Layout, from: Zxid) -> Result<u64, StorageError> {
+    use crate::disk::DiskFile;
+    let files = reader::log_files(disk, &layout.log_dir)?;
+    let mut total = 0;
+    for file in reader::log_files_from(&files, from) {
+        let opened = disk.open(&file.path).map_err(StorageError::io("open", &file.path))?;
+        total += opened.len().map_err(StorageError::io("measure", &file.path))?;
+    }
+    Ok(total)
+}
