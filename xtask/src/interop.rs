@@ -85,6 +85,10 @@ fn oxherd() -> Result<PathBuf> {
         return Ok(path.into());
     }
     succeed(cargo().args(["build", "--release", "--package", "oxherd"]))?;
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
-    Ok(target.join("release/oxherd"))
+    Ok(target().join("release/oxherd"))
+}
+
+/// Where cargo builds.
+fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use super::Bench;
 use super::server::Server;
 use super::verdict::{Tally, judge};
+use super::{Bench, target};
 use crate::process::{bounded, cargo, exists, quietly, succeed, tail};
 
 const RECIPES_LIMIT: Duration = Duration::from_secs(300);
@@ -73,6 +73,7 @@ pub(super) fn zookeeper_tests(bench: &Bench) -> Result<Tally> {
     tests.args(names.lines().filter(|line| !line.starts_with('#')));
     tests.env("ZK_START", format!("{} serve", bench.oxherd.display()));
     let baseline = bench.sources.join("java/zookeeper-tests.baseline");
+    tests.env("BASELINE", &baseline);
     run_tests(bench, "zookeeper-tests", &mut tests, TESTS_LIMIT, Some(&baseline))
 }
 
@@ -116,10 +117,7 @@ fn compare(bench: &Bench, name: &str, lines: &[&str]) -> Result<Tally> {
     }
     let out = bench.out.join(name);
     succeed(cargo().args(["build", "--quiet", "--release", "--package", "oxherd-differential"]))?;
-    let program = bench.oxherd.with_file_name("oxherd-differential");
-    if !program.exists() {
-        bail!("{} is not there; OXHERD must name a binary of this target folder", program.display());
-    }
+    let program = target().join("release/oxherd-differential");
     let java = Server::java(&class_path(bench)?, &out, lines)?;
     let ours = Server::oxherd(bench, &out, lines)?;
     let mut command = Command::new(program);
