@@ -259,6 +259,8 @@ impl CatchUp {
         match (self.step, event) {
             (Step::Truncating(wanted), StorageEvent::Truncated(zxid)) => {
                 if *zxid != wanted {
+                    // Only the whole tree can help: ask for it as one who has nothing.
+                    local.unexplained = true;
                     return Err(Parting::misbehaved(format!("TRUNC to {wanted}, but the log has {zxid}")));
                 }
                 self.step = Step::Receiving;

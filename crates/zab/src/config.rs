@@ -40,8 +40,11 @@ pub struct PeerConfig {
     pub read_only: bool,
     /// Whether changes of the configuration are obeyed; `reconfigEnabled`.
     pub reconfig: bool,
-    /// Whether, as a follower, it serves observers; `observerMasterPort` is set.
+    /// Whether, as a follower, it serves observers, and as an observer goes to a follower; that is
+    /// whether `observerMasterPort` is set.
     pub observer_master: bool,
+    /// Last counter an epoch uses; Java uses no counter of all ones. Lower only in tests.
+    pub counter_max: u32,
     /// For the observer's pause.
     pub seed: u64,
 }
@@ -66,6 +69,7 @@ impl PeerConfig {
             read_only: false,
             reconfig: false,
             observer_master: false,
+            counter_max: Zxid::COUNTER_MAX - 1,
             seed: 0,
         }
     }

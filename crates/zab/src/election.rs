@@ -150,6 +150,9 @@ impl Looking {
             self.propose(better, local);
         } else if beats(&vote, &self.proposal, local) {
             self.propose(vote, local);
+        } else if beats(&self.proposal, &vote, local) {
+            // It may have had a leader when this vote was sent to all. Java lets it wait for the next time.
+            local.notify(from, PeerState::Looking, self.proposal);
         }
         self.votes.insert(from, ballot);
         self.decide(local)

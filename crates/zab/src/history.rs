@@ -57,8 +57,20 @@ impl History {
             recent_max,
             complete_after: state.log_complete_after,
         };
+        history.forget_before_gap();
         history.forget_old();
         history
+    }
+
+    /// A Java server can leave a hole in a log: nobody is led over it.
+    fn forget_before_gap(&mut self) {
+        let txns: Vec<_> = self.recent.iter().map(|(zxid, _)| *zxid).collect();
+        let gap = txns.windows(2).rposition(|pair| !Self::may_follow(pair[0], pair[1]));
+        if let Some(before) = gap {
+            self.recent.drain(..=before);
+            self.recent_after = Zxid(txns[before + 1].0 - 1);
+            self.complete_after = self.complete_after.max(self.recent_after);
+        }
     }
 
     pub(crate) fn appended(&self) -> Zxid {

@@ -94,6 +94,8 @@ pub enum Output {
     DialLeader {
         /// Whom.
         server: ServerId,
+        /// Its observer master port is meant, not its peer port.
+        observer_master: bool,
         /// Give up after this many milliseconds.
         within_ms: u64,
     },

@@ -76,6 +76,8 @@ pub(crate) struct Leader {
     leaving: Option<Leaving>,
     /// A server without an ensemble.
     alone: bool,
+    // Java: Leader.propose, which goes no further either
+    counter_max: u32,
 }
 
 impl Leader {
@@ -83,26 +85,33 @@ impl Leader {
     pub(crate) fn alone(local: &mut Local) -> Self {
         let last = local.history.appended();
         local.set_role(Role::Leading { epoch: last.epoch() });
-        Self { stage: Stage::Broadcast, last, epoch: last.epoch(), alone: true, ..Self::empty() }
+        Self {
+            stage: Stage::Broadcast,
+            last,
+            epoch: last.epoch(),
+            alone: true,
+            ..Self::empty(local.config.counter_max)
+        }
     }
 
     /// A server that was elected.
     pub(crate) fn start(local: &mut Local) -> Self {
         assert!(local.is_settled(), "leading rests on the durable log");
         local.set_role(Role::Synchronizing { leader: local.me() });
-        let gathering = Gathering::new(local.me(), local.accepted_epoch);
+        let highest = local.accepted_epoch.max(local.heard_epoch);
+        let gathering = Gathering::new(local.me(), highest);
         let now = local.now();
         let mut leader = Self {
             stage: Stage::Gathering(gathering),
             deadline: Some(now + local.config.init_time()),
             ping_at: Some(now + local.config.tick / 2),
-            ..Self::empty()
+            ..Self::empty(local.config.counter_max)
         };
         leader.try_epoch(local);
         leader
     }
 
-    fn empty() -> Self {
+    fn empty(counter_max: u32) -> Self {
         Self {
             learners: Learners::default(),
             stage: Stage::Broadcast,
@@ -114,6 +123,7 @@ impl Leader {
             syncs: VecDeque::new(),
             leaving: None,
             alone: false,
+            counter_max,
         }
     }
 
@@ -173,6 +183,7 @@ impl Leader {
             _ => {
                 // A voter that accepted a later epoch can never follow this one: make a newer one.
                 if !observer && accepted > self.epoch && local.members.active().is_voter(server) {
+                    local.heard_epoch = local.heard_epoch.max(accepted);
                     self.leave(Outcome::Look, local);
                 }
                 self.learners.announce(self.epoch, local);
@@ -309,8 +320,7 @@ impl Leader {
         if !matches!(self.stage, Stage::Broadcast) || self.leaving.is_some() {
             return None;
         }
-        // Java uses no counter of all ones: Leader.propose
-        let is_last = self.last.counter() >= Zxid::COUNTER_MAX - 1;
+        let is_last = self.last.counter() >= self.counter_max;
         match (is_last, self.alone) {
             (false, _) => Some(self.last.next()),
             (true, true) => Some(Zxid::new(Epoch(self.last.epoch().0 + 1), 1)),

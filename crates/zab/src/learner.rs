@@ -155,7 +155,8 @@ impl Learner {
     fn commit(&mut self, zxid: Zxid, local: &mut Local) -> Result<(), Parting> {
         let next = local.history.first_uncommitted().map(|(zxid, _)| *zxid);
         if next != Some(zxid) {
-            let reason = format!("COMMIT {zxid}, but the next proposal is {next:?}");
+            let next = next.map_or_else(|| "none".to_owned(), |next| next.to_string());
+            let reason = format!("COMMIT {zxid}, but the next proposal is {next}");
             return Err(Parting::misbehaved(reason));
         }
         self.commit_through(zxid, local);

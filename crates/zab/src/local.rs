@@ -39,9 +39,12 @@ pub(crate) struct Local {
     pub(crate) history: History,
     /// Durable.
     pub(crate) accepted_epoch: Epoch,
+    /// The highest epoch that any voter was heard to have accepted; a new one must lie above.
+    pub(crate) heard_epoch: Epoch,
     /// Durable.
     pub(crate) current_epoch: Epoch,
-    /// Started with an empty disk that nobody explained, and not synchronized since.
+    /// Started with an empty disk that nobody explained, or with a log that could not be cut as the
+    /// leader asked; and not synchronized since. Such a server does not vote, and gets a snapshot.
     pub(crate) unexplained: bool,
     /// What is answered to those who look for a leader while this server has one.
     pub(crate) vote: Vote,
@@ -62,6 +65,7 @@ impl Local {
         Self {
             members,
             accepted_epoch: state.accepted_epoch,
+            heard_epoch: state.accepted_epoch,
             current_epoch: state.current_epoch,
             unexplained: state.last_zxid.is_none(),
             history: History::recovered(state, config.commit_log_count),
@@ -209,11 +213,27 @@ impl Local {
         was_voter != self.is_voter() || moved
     }
 
+    /// The follower an observer goes to in the leader's place, another one each time.
+    // Java: QuorumPeer.findLearnerMaster
+    pub(crate) fn pick_observer_master(&mut self, leader: ServerId) -> Option<ServerId> {
+        if self.is_voter() || !self.config.observer_master {
+            return None;
+        }
+        let followers: Vec<_> = self.members.active().voters().filter(|server| *server != leader).collect();
+        let count = u32::try_from(followers.len()).ok().filter(|count| *count > 0)?;
+        let index = usize::try_from(self.share() % count).ok()?;
+        followers.get(index).copied()
+    }
+
     /// A pause in `0..max`, from the seed.
     pub(crate) fn pause(&mut self, max: Duration) -> Duration {
+        max * self.share() / (1 << 24)
+    }
+
+    /// 24 random bits.
+    fn share(&mut self) -> u32 {
         self.random =
             self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let share = u32::try_from(self.random >> 40).expect("24 bits remain");
-        max * share / (1 << 24)
+        u32::try_from(self.random >> 40).expect("24 bits remain")
     }
 }

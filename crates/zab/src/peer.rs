@@ -510,9 +510,11 @@ impl Peer {
         let since = self.local.now();
         let within = self.local.config.connect_time().as_millis();
         let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
-        self.local.set_role(Role::Synchronizing { leader });
-        self.local.out.push_back(Output::DialLeader { server: leader, within_ms });
-        self.phase = Phase::Dialing { leader, since };
+        let master = self.local.pick_observer_master(leader);
+        let (server, observer_master) = (master.unwrap_or(leader), master.is_some());
+        self.local.set_role(Role::Synchronizing { leader: server });
+        self.local.out.push_back(Output::DialLeader { server, observer_master, within_ms });
+        self.phase = Phase::Dialing { leader: server, since };
     }
 
     fn after(&mut self, outcome: Outcome) {
@@ -525,14 +527,21 @@ impl Peer {
 
     /// Leaves whatever it does, to look for a leader once the disk has settled.
     fn look(&mut self, designated: Option<ServerId>, farewell: Option<CloseReason>) {
+        let is_fault = matches!(farewell, Some(CloseReason::Misbehaved(_)));
         if let (Some(upstream), Some(farewell)) = (self.upstream(), farewell) {
             self.local.close(upstream.link, farewell);
         }
         self.leave_phase();
         self.local.set_role(Role::Looking);
-        let pause = self.local.config.observer_delay_max;
-        let observes = !self.local.is_voter() && designated.is_none();
-        let not_before = observes.then(|| self.local.now() + self.local.pause(pause));
+        let not_before = if is_fault {
+            // Whatever was wrong will most likely be wrong again: not at once.
+            Some(self.local.now() + self.local.config.notify_again_min)
+        } else if designated.is_none() && !self.local.is_voter() {
+            let pause = self.local.pause(self.local.config.observer_delay_max);
+            Some(self.local.now() + pause)
+        } else {
+            None
+        };
         self.phase = Phase::Settling(Settling { not_before, designated, waiting: BTreeMap::new() });
     }
 

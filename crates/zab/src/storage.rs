@@ -22,7 +22,9 @@ pub enum StorageCommand {
         payload: Bytes,
     },
     /// Cut the log behind this zxid, durably. A tree that holds later txns is rebuilt from disk before
-    /// the answer, to hold the log up to this zxid and nothing more.
+    /// the answer, to hold the log up to this zxid and nothing more; snapshots named after a later zxid
+    /// are no longer of use then. When that cannot be done the answer names the zxid the disk is left at,
+    /// and the server will ask its leader for a snapshot.
     Truncate(Zxid),
     /// Write the file `acceptedEpoch`.
     StoreAcceptedEpoch(Epoch),
@@ -57,7 +59,8 @@ pub struct ReadId(pub u64);
 pub enum StorageEvent {
     /// Every append up to this zxid is durable.
     Synced(Zxid),
-    /// The log ends at this zxid, and the tree holds nothing later.
+    /// The log ends at this zxid, and the tree holds nothing later. Another zxid than was asked for means
+    /// that the log cannot be cut there.
     Truncated(Zxid),
     /// `acceptedEpoch` is durable.
     AcceptedEpochStored(Epoch),

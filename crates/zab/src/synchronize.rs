@@ -55,20 +55,11 @@ impl Plan {
         if history.is_complete_after(last) && !starts_epoch { Self::ReadLog } else { Self::Snap }
     }
 
+    /// The kept txns have no gap, so a zxid that is not among them is of a side path that ended with its
+    /// epoch. A Java learner cannot be cut across epochs.
     fn within(history: &History, committed: Zxid, last: Zxid) -> Self {
-        let mut before = history.kept_after();
-        for (zxid, _) in history.kept() {
-            if *zxid > last {
-                break;
-            }
-            before = *zxid;
-        }
-        if before == last || last.counter() == 0 {
-            return Self::Diff { zxid: committed, from: last };
-        }
-        let next = history.kept().map(|(zxid, _)| *zxid).find(|zxid| *zxid > last);
-        // Never cut across epochs: a Java learner cannot do that.
-        if next.is_some_and(|next| next.epoch() == last.epoch()) { Self::Trunc(before) } else { Self::Snap }
+        let is_known = last == history.kept_after() || history.kept().any(|(zxid, _)| *zxid == last);
+        if is_known || last.counter() == 0 { Self::Diff { zxid: committed, from: last } } else { Self::Snap }
     }
 }
 
@@ -163,9 +154,13 @@ mod tests {
     }
 
     #[test]
-    fn a_learner_off_the_path_is_cut_back_only_within_its_epoch() {
+    fn a_learner_on_a_side_path_gets_the_tree() {
         assert_eq!(choose(z(3, 51)), Plan::Snap, "the next txn is of another epoch");
         assert_eq!(choose(z(4, 7)), Plan::Snap);
+    }
+
+    #[test]
+    fn txns_before_a_gap_are_not_kept() {
         let gap = [z(3, 48), z(3, 50)].map(|zxid| (zxid, Bytes::new()));
         let state = DurableState {
             last_zxid: Some(z(3, 50)),
@@ -173,8 +168,11 @@ mod tests {
             recent_after: z(3, 47),
             ..DurableState::default()
         };
+        let history = History::recovered(state, 500);
         let bounds = Bounds { committed: z(3, 50), epoch: Epoch(6) };
-        assert_eq!(Plan::choose(&History::recovered(state, 500), bounds, z(3, 49)), Plan::Trunc(z(3, 48)));
+        assert_eq!(Plan::choose(&history, bounds, z(3, 48)), Plan::Snap, "never over the hole");
+        let after = Plan::Diff { zxid: z(3, 50), from: z(3, 49) };
+        assert_eq!(Plan::choose(&history, bounds, z(3, 49)), after, "it has what is missing here");
     }
 
     #[test]

@@ -60,7 +60,19 @@ impl Disk {
         self.log.clear();
     }
 
-    pub(crate) fn carry_out(&mut self, command: StorageCommand, applied: &mut Vec<(Zxid, Bytes)>) -> StorageEvent {
+    /// An ordinary snapshot of the tree, and older logs purged.
+    pub(crate) fn compact(&mut self, applied: &[(Zxid, Bytes)]) {
+        let Some((zxid, _)) = applied.last() else { return };
+        self.snapshot_zxid = *zxid;
+        self.snapshot = applied.to_vec();
+        self.log.retain(|each, _| each > zxid);
+    }
+
+    pub(crate) fn carry_out(
+        &mut self,
+        command: StorageCommand,
+        applied: &mut Vec<(Zxid, Bytes)>,
+    ) -> StorageEvent {
         match command {
             StorageCommand::Append { zxid, payload } => {
                 self.append(zxid, payload);
@@ -68,7 +80,7 @@ impl Disk {
             }
             StorageCommand::Truncate(zxid) => {
                 self.log.retain(|each, _| *each <= zxid);
-                if applied.last().is_some_and(|(last, _)| *last > zxid) {
+                if applied.last().is_some_and(|(last, _)| *last > self.last()) {
                     *applied = self.history();
                 }
                 StorageEvent::Truncated(self.last())

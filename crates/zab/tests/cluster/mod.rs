@@ -57,6 +57,8 @@ pub(crate) struct Cluster {
     pub(crate) story: Vec<String>,
     /// Servers whose disks do nothing for now.
     pub(crate) stalled: BTreeSet<ServerId>,
+    /// Servers whose messages, in and out, are on their way for ever.
+    pub(crate) held: BTreeSet<ServerId>,
     base: Instant,
     next: u64,
     pub(crate) next_payload: u32,
@@ -82,6 +84,7 @@ impl Cluster {
             judge: Judge::new(ensemble.clone()),
             story: Vec::new(),
             stalled: BTreeSet::new(),
+            held: BTreeSet::new(),
             base: Instant::now(),
             next: 0,
             next_payload: 0,
@@ -155,6 +158,16 @@ impl Cluster {
         self.forget_dead_pipes();
     }
 
+    /// Only the first messages on their way arrive.
+    pub(crate) fn lose_suffix(&mut self, pipe: u64, side: usize, kept: usize) {
+        if let Some(ends) = self.pipes.get_mut(&pipe) {
+            let queue = &mut ends[side].queue;
+            if !queue.iter().any(|message| matches!(message, Message::Closed)) {
+                queue.truncate(kept);
+            }
+        }
+    }
+
     fn forget_dead_pipes(&mut self) {
         let servers = &self.servers;
         let is_alive = |end: &End| end.open && servers[&end.server].peer.is_some();
@@ -173,7 +186,6 @@ impl Cluster {
 
     pub(crate) fn heal(&mut self) {
         self.cuts.clear();
-        self.stalled.clear();
     }
 
     fn reaches(&self, a: ServerId, b: ServerId) -> bool {
@@ -196,6 +208,18 @@ impl Cluster {
         peer.propose(zxid, payload(zxid, unique));
         self.drain(id);
         Some(zxid)
+    }
+
+    pub(crate) fn sync(&mut self, id: ServerId, request: Bytes) {
+        let Some(peer) = &mut self.servers.get_mut(&id).unwrap().peer else { return };
+        peer.sync(7, request, Vec::new());
+        self.drain(id);
+    }
+
+    /// What a replica does with a request that a learner passed on: only syncs, here.
+    fn request(&mut self, id: ServerId, link: LinkId) {
+        let Some(peer) = &mut self.servers.get_mut(&id).unwrap().peer else { return };
+        peer.answer_sync(link);
     }
 
     pub(crate) fn leader(&self) -> Option<ServerId> {
@@ -222,7 +246,10 @@ impl Cluster {
                 self.judge.serves(id, &self.servers);
             }
             Output::Notify { server: to, body } => self.notify(id, to, body),
-            Output::DialLeader { server: to, .. } => self.dial(id, to),
+            Output::DialLeader { server: to, observer_master, .. } => {
+                let kind = if observer_master { LinkKind::ObserverMaster } else { LinkKind::Learner };
+                self.dial(id, to, kind);
+            }
             Output::Send { link, packet } => self.transmit(id, link, Message::Packet(packet)),
             Output::SendSnapshot { link, zxid } => {
                 let tree = server.applied.clone();
@@ -240,6 +267,7 @@ impl Cluster {
                     self.crash(id);
                 }
             }
+            Output::Request { link, .. } => self.request(id, link),
             _ => {}
         }
     }
@@ -270,14 +298,14 @@ impl Cluster {
         }
     }
 
-    fn dial(&mut self, from: ServerId, to: ServerId) {
+    fn dial(&mut self, from: ServerId, to: ServerId, kind: LinkKind) {
         if !self.reaches(from, to) {
             return self.handle(from, Input::DialFailed { kind: LinkKind::Leader(to) });
         }
         let pipe = self.connect(from, to);
         let [a, b] = &self.pipes[&pipe];
         let (here, there) = (a.link, b.link);
-        self.handle(to, Input::LinkUp { link: there, kind: LinkKind::Learner });
+        self.handle(to, Input::LinkUp { link: there, kind });
         self.handle(from, Input::LinkUp { link: here, kind: LinkKind::Leader(to) });
     }
 
@@ -326,7 +354,8 @@ impl Cluster {
 
     /// Links that have a message their end can take now.
     pub(crate) fn deliverable(&self) -> Vec<LinkId> {
-        let ends = self.pipes.values().flatten();
+        let is_held = |ends: &&[End; 2]| ends.iter().any(|end| self.held.contains(&end.server));
+        let ends = self.pipes.values().filter(|ends| !is_held(ends)).flatten();
         let ready = |end: &&End| match end.queue.front() {
             None | Some(Message::Snapshot(_)) => false,
             Some(_) => true,
@@ -391,6 +420,7 @@ impl Cluster {
                 self.store_one(id, command)
             }
         };
+        self.story.push(format!("s{id} disk has {}", judge::event_text(&event)));
         self.handle(id, Input::Storage(event));
     }
 
@@ -446,7 +476,8 @@ impl Cluster {
                 return;
             }
         }
-        panic!("the ensemble does not settle");
+        let story = self.story[self.story.len() - 60..].join("\n");
+        panic!("the ensemble does not settle\n{story}");
     }
 
     /// Settles, and lets this much time pass in the steps that timeouts ask for.
@@ -465,7 +496,9 @@ impl Cluster {
             Output::Send { packet, .. } if packet.kind == PacketType::Ping => return,
             Output::Storage(command) => format!("s{id} disk {}", judge::command_text(command)),
             Output::Deliver { zxid, .. } => format!("s{id} deliver {}", judge::zxid_text(*zxid)),
-            Output::Notify { server, body } => format!("s{id} → s{server} {}", judge::notification_text(body)),
+            Output::Notify { server, body } => {
+                format!("s{id} → s{server} {}", judge::notification_text(body))
+            }
             Output::Send { link, packet } => {
                 let Some(to) = self.other_end(*link) else { return };
                 format!("s{id} → s{to} {}", judge::packet_text(packet))
@@ -484,6 +517,7 @@ impl Cluster {
                 format!("s{id} closes the link to s{to}: {why}")
             }
             Output::Role(role) => format!("s{id} is {}", judge::role_text(*role)),
+            Output::Request { .. } => format!("s{id} takes a request"),
             Output::SyncReached { token } => format!("s{id} sync {token} reached"),
             Output::ConfigActive { text } => format!("s{id} config active, {}", judge::last_line(text)),
             Output::ConfigSeen { text } => format!("s{id} config seen, {}", judge::last_line(text)),
