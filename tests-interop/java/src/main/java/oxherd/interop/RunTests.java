@@ -1,5 +1,6 @@
 package oxherd.interop;
 
+import java.io.FileOutputStream;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
@@ -20,15 +21,15 @@ import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
 
 /**
- * Runs the JUnit classes named as arguments; one line a test on stdout or into the file RESULTS: PASS, FAIL or SKIP, a
- * tab, class::method. A test that only fails in the file BASELINE, taken on the original server, is left out.
+ * Runs the JUnit classes named as arguments; one line a test on stdout or at the end of the file RESULTS: PASS, FAIL
+ * or SKIP, a tab, class::method. A test that only fails in the file BASELINE, taken on the original server, is left out.
  */
 public final class RunTests {
     private RunTests() {}
 
     public static void main(String[] args) throws Exception {
         String file = System.getenv("RESULTS");
-        PrintStream results = file == null ? System.out : new PrintStream(file, StandardCharsets.UTF_8);
+        PrintStream results = file == null ? System.out : new PrintStream(new FileOutputStream(file, true), true, StandardCharsets.UTF_8);
         System.setOut(System.err);
         LauncherDiscoveryRequestBuilder builder = LauncherDiscoveryRequestBuilder.request()
             .configurationParameter("junit.jupiter.execution.timeout.default", "60 s")
