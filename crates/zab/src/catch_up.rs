@@ -290,10 +290,10 @@ impl CatchUp {
         if self.step != Step::Acknowledged {
             return Err(Parting::misbehaved("UPTODATE before the ACK of NEWLEADER"));
         }
-        if let Some(config) = self.config.take() {
-            if local.activate_config(config, self.upstream.leader, None) {
-                return Err(Parting { reason: CloseReason::RoleChanged, designated: None });
-            }
+        if let Some(config) = self.config.take()
+            && local.activate_config(config, self.upstream.leader, None)
+        {
+            return Err(Parting { reason: CloseReason::RoleChanged, designated: None });
         }
         local.send(self.upstream.link, self.ack());
         local.commit(local.history.appended());

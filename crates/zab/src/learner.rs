@@ -208,13 +208,13 @@ impl Learner {
     fn revalidated(&mut self, packet: &QuorumPacket, local: &mut Local) -> Result<(), Parting> {
         let (session, valid) =
             packet::read_revalidated(packet).ok_or_else(|| Parting::misbehaved("a torn REVALIDATE"))?;
-        if let Some(master) = &mut self.master {
-            if let Some(timeout_ms) = master.revalidated(session, valid, local) {
-                if valid {
-                    self.touched.insert(session, timeout_ms);
-                }
-                return Ok(());
+        if let Some(master) = &mut self.master
+            && let Some(timeout_ms) = master.revalidated(session, valid, local)
+        {
+            if valid {
+                self.touched.insert(session, timeout_ms);
             }
+            return Ok(());
         }
         local.out.push_back(Output::Revalidated { session, valid });
         Ok(())

@@ -445,10 +445,11 @@ impl Peer {
     }
 
     fn try_settle(&mut self, now: Instant) {
-        if let Phase::Settling(settling) = &self.phase {
-            if self.local.is_settled() && settling.not_before.is_none_or(|at| now >= at) {
-                self.settled();
-            }
+        if let Phase::Settling(settling) = &self.phase
+            && self.local.is_settled()
+            && settling.not_before.is_none_or(|at| now >= at)
+        {
+            self.settled();
         }
     }
 

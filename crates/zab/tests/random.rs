@@ -1,6 +1,8 @@
 //! Random schedules over an ensemble in memory: messages late, links cut, disks slow, servers dying and
 //! coming back. The judge in `cluster` checks every output; at the end all heals and all must agree.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap fails the test")]
+
 mod cluster;
 
 use std::time::Duration;
@@ -126,7 +128,7 @@ fn is_serving(server: &cluster::Server) -> bool {
 
 fn run(config: &str, seed: u64, steps: usize, faults: &Faults) -> usize {
     let mut cluster = Cluster::new(config);
-    if seed % 4 == 0 {
+    if seed.is_multiple_of(4) {
         cluster.servers.values_mut().for_each(|server| server.config.counter_max = 9);
     }
     let mut dice = Dice(seed);

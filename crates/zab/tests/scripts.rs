@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_GOLDENFILES=1 cargo test -p oxherd-zab --test scripts` writes them anew; read the diff.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap fails the test")]
+
 mod cluster;
 
 use std::error::Error;

@@ -73,6 +73,7 @@ pub(crate) fn payload(zxid: Zxid, unique: u32) -> Bytes {
 }
 
 impl Cluster {
+    #[expect(clippy::disallowed_methods, reason = "virtual time counts from any instant")]
     pub(crate) fn new(config_text: &str) -> Self {
         let ensemble = EnsembleConfig::parse(config_text).unwrap();
         let mut cluster = Self {
