@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cluster::{Cluster, Message, judge};
 use goldenscript::{ArgumentConsumer, Command, Context, Runner};
-use oxherd_proto::{Epoch, Notification, PacketType, PeerState, QuorumPacket, ServerId, Zxid};
+use oxherd_proto::{Epoch, Notification, PacketType, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
 use oxherd_zab::{Input, StorageEvent};
 
 type Answer = Result<(), Box<dyn Error>>;
@@ -245,6 +245,16 @@ impl Script {
             "pass" => {
                 let ms = args.next_pos().ok_or("how long?")?.parse()?;
                 self.cluster()?.pass(Duration::from_millis(ms));
+            }
+            "touch" | "revalidate" => {
+                let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
+                let session = SessionId(args.next_pos().ok_or("which session?")?.parse()?);
+                let touches = command.name == "touch";
+                let cluster = self.cluster()?;
+                cluster.ask(id, |peer| {
+                    if touches { peer.touch(session, 4000) } else { peer.revalidate(session, 4000) }
+                });
+                cluster.settle();
             }
             "sync" => {
                 let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);

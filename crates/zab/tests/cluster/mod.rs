@@ -217,6 +217,12 @@ impl Cluster {
         self.drain(id);
     }
 
+    pub(crate) fn ask(&mut self, id: ServerId, ask: impl FnOnce(&mut Peer)) {
+        let Some(peer) = &mut self.servers.get_mut(&id).unwrap().peer else { return };
+        ask(peer);
+        self.drain(id);
+    }
+
     /// What a replica does with a request that a learner passed on: only syncs, here.
     fn request(&mut self, id: ServerId, link: LinkId) {
         let Some(peer) = &mut self.servers.get_mut(&id).unwrap().peer else { return };
@@ -269,6 +275,10 @@ impl Cluster {
                 }
             }
             Output::Request { link, .. } => self.request(id, link),
+            Output::Revalidate { link, session, .. } => {
+                let Some(peer) = &mut server.peer else { return };
+                peer.answer_revalidate(link, session, session.0 < 100);
+            }
             _ => {}
         }
     }
@@ -522,7 +532,15 @@ impl Cluster {
             Output::SyncReached { token } => format!("s{id} sync {token} reached"),
             Output::ConfigActive { text } => format!("s{id} config active, {}", judge::last_line(text)),
             Output::ConfigSeen { text } => format!("s{id} config seen, {}", judge::last_line(text)),
-            other => format!("s{id} {other:?}"),
+            Output::Touched { server, sessions } => {
+                let sessions: Vec<_> =
+                    sessions.iter().map(|(session, ms)| format!("{session} {ms}ms")).collect();
+                format!("s{id} hears from s{server} of {}", sessions.join(", "))
+            }
+            Output::Revalidate { server, session, .. } => {
+                format!("s{id} is asked by s{server} for {session}")
+            }
+            Output::Revalidated { session, valid } => format!("s{id} learns that {session} lives: {valid}"),
         };
         self.story.push(line);
     }
