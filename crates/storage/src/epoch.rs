@@ -1,0 +1,147 @@
+//! The two epochs a server must never forget, each in a file of its own.
+//!
+//! ```text
+//! acceptedEpoch, currentEpoch: decimal digits, no end of line
+//! ```
+
+use std::path::{Path, PathBuf};
+
+use oxherd_proto::{Epoch, Zxid};
+
+use crate::disk::{Disk, DiskFile};
+use crate::error::StorageError;
+
+const TEMPORARY_SUFFIX: &str = ".tmp";
+/// Longest file that is read, in bytes; the longest number has 20.
+const LEN_MAX: usize = 64;
+const REPAIR: &str = "write the epoch that the ensemble is in into it, as decimal digits, or empty the directories of \
+    this server to learn everything from the leader of its ensemble";
+
+/// What a server has promised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Epochs {
+    /// The last epoch a leader proposed to it: no older leader is followed.
+    pub accepted: Epoch,
+    /// The epoch its history belongs to.
+    pub current: Epoch,
+}
+
+/// One of the two files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpochFile {
+    /// `acceptedEpoch`
+    Accepted,
+    /// `currentEpoch`
+    Current,
+}
+
+impl EpochFile {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "acceptedEpoch",
+            Self::Current => "currentEpoch",
+        }
+    }
+
+    fn path(self, dir: &Path) -> PathBuf {
+        dir.join(self.name())
+    }
+
+    fn temporary(self, dir: &Path) -> PathBuf {
+        dir.join(format!("{}{TEMPORARY_SUFFIX}", self.name()))
+    }
+}
+
+/// The epochs, given the last zxid of snapshot and log; files that are missing are written.
+///
+/// Errors: [`StorageError::Refused`] when the history is of a later epoch than the current one, or the
+/// accepted epoch is older than the current one: then files of different times were put together.
+// Java: QuorumPeer.loadDataBase
+pub fn read_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epochs, StorageError> {
+    let of_zxid = last_zxid.epoch();
+    let mut current = read_or_write(disk, dir, EpochFile::Current, of_zxid)?;
+    if of_zxid > current {
+        current = take_unfinished(disk, dir, current, last_zxid)?;
+    }
+    let accepted = read_or_write(disk, dir, EpochFile::Accepted, of_zxid)?;
+    if accepted < current {
+        let reason = format!(
+            "in {} the accepted epoch ({}) is older than the current one ({}): the files are not of the same time",
+            dir.display(),
+            accepted.0,
+            current.0
+        );
+        return Err(StorageError::Refused(reason));
+    }
+    Ok(Epochs { accepted, current })
+}
+
+/// Puts an epoch in its file; durable when this returns.
+// Java: QuorumPeer.writeLongToFile
+pub fn write_epoch<D: Disk>(disk: &D, dir: &Path, file: EpochFile, epoch: Epoch) -> Result<(), StorageError> {
+    let (path, temporary) = (file.path(dir), file.temporary(dir));
+    let mut opened = disk.create(&temporary).map_err(StorageError::io("create", &temporary))?;
+    opened.write_at(epoch.0.to_string().as_bytes(), 0).map_err(StorageError::io("write", &temporary))?;
+    opened.sync().map_err(StorageError::io("sync", &temporary))?;
+    disk.rename(&temporary, &path).map_err(StorageError::io("rename", &temporary))?;
+    disk.sync_dir(dir).map_err(StorageError::io("sync", dir))
+}
+
+fn read_or_write<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    file: EpochFile,
+    default: Epoch,
+) -> Result<Epoch, StorageError> {
+    if let Some(epoch) = read(disk, dir, &file.path(dir))? {
+        return Ok(epoch);
+    }
+    write_epoch(disk, dir, file, default)?;
+    Ok(default)
+}
+
+/// The server died after it had written the current epoch and before the file got its name.
+fn take_unfinished<D: Disk>(
+    disk: &D,
+    dir: &Path,
+    current: Epoch,
+    last_zxid: Zxid,
+) -> Result<Epoch, StorageError> {
+    match read(disk, dir, &EpochFile::Current.temporary(dir))? {
+        Some(epoch) if epoch >= last_zxid.epoch() => {
+            write_epoch(disk, dir, EpochFile::Current, epoch)?;
+            Ok(epoch)
+        }
+        _ => {
+            let reason = format!(
+                "in {} the current epoch ({}) is older than that of the last zxid ({last_zxid}): the files are not of \
+                 the same time",
+                dir.display(),
+                current.0
+            );
+            Err(StorageError::Refused(reason))
+        }
+    }
+}
+
+// Java: QuorumPeer.readLongFromFile
+fn read<D: Disk>(disk: &D, dir: &Path, path: &Path) -> Result<Option<Epoch>, StorageError> {
+    let names = disk.list(dir).map_err(StorageError::io("list", dir))?;
+    if !names.iter().any(|name| path.file_name().is_some_and(|wanted| wanted == name.as_str())) {
+        return Ok(None);
+    }
+    let file = disk.open(path).map_err(StorageError::io("open", path))?;
+    let mut bytes = [0; LEN_MAX];
+    let count = file.read_at(&mut bytes, 0).map_err(StorageError::io("read", path))?;
+    let line = String::from_utf8_lossy(&bytes[..count]);
+    let line = line.lines().next().unwrap_or_default().trim();
+    line.parse().map(|epoch| Some(Epoch(epoch))).map_err(|_| StorageError::Damaged {
+        path: path.to_owned(),
+        offset: 0,
+        reason: format!("{line:?} is no epoch"),
+        repair: REPAIR,
+    })
+}
+
+#[cfg(test)]
+mod tests;
