@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 
 use super::Bench;
-use super::java::class_path;
+use super::java::jars;
 use super::verdict::{Tally, judge};
 use crate::process::{bounded, tail};
 use crate::root;
@@ -28,7 +28,7 @@ pub(super) fn aiozk(bench: &Bench) -> Result<Tally> {
 
 /// The Java shell, command by command.
 pub(super) fn zkcli(bench: &Bench) -> Result<Tally> {
-    let env = [("PORT_BASE", "31200".to_owned()), ("ZK_CLI_CP", class_path(bench)?)];
+    let env = [("PORT_BASE", "31200".to_owned()), ("ZK_CLI_CP", jars(bench, "java-shell")?)];
     suite(bench, "zkcli", &env, SUITE_LIMIT)
 }
 

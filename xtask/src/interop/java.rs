@@ -14,20 +14,25 @@ use crate::process::{bounded, cargo, exists, quietly, succeed, tail};
 const RECIPES_LIMIT: Duration = Duration::from_secs(300);
 const CLASS_LIMIT: Duration = Duration::from_secs(240);
 
-/// The class path of `tests-interop/java`, fetched by Maven; our classes first.
+/// The class path of `tests-interop/java`; our classes first.
 pub(super) fn class_path(bench: &Bench) -> Result<String> {
     let project = bench.sources.join("java");
-    let work = bench.out.join("java-build");
-    let (list, classes) = (work.join("class-path.txt"), work.join("classes"));
+    let classes = bench.out.join("java-build/classes");
     std::fs::create_dir_all(&classes)?;
-    let mut maven = Command::new("mvn");
-    maven.args(["-q", "-B", "dependency:build-classpath"]).current_dir(&project);
-    quietly(maven.arg(format!("-Dmdep.outputFile={}", list.display())))?;
-    let jars = std::fs::read_to_string(&list).context("Maven writes the class path")?;
+    let jars = jars(bench, "java")?;
     let mut javac = Command::new("javac");
     javac.args(["--release", "17", "-nowarn", "-cp", &jars, "-d"]).arg(&classes);
     quietly(javac.args(sources(&project.join("src/main/java"))?))?;
     Ok(format!("{}:{jars}", classes.display()))
+}
+
+/// The jars of a Maven project below `tests-interop/`, as a class path.
+pub(super) fn jars(bench: &Bench, project: &str) -> Result<String> {
+    let list = bench.out.join("java-build").join(format!("{project}.class-path"));
+    let mut maven = Command::new("mvn");
+    maven.args(["-q", "-B", "dependency:build-classpath"]).current_dir(bench.sources.join(project));
+    quietly(maven.arg(format!("-Dmdep.outputFile={}", list.display())))?;
+    std::fs::read_to_string(&list).context("Maven writes the class path")
 }
 
 fn sources(folder: &Path) -> Result<Vec<PathBuf>> {
