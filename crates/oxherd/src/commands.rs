@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 #[command(name = "oxherd", version)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    pub(crate) command: Option<Command>,
+    pub(crate) command: Command,
 }
 
 /// What to do.
@@ -56,7 +56,7 @@ pub(crate) enum ConfigCommand {
 }
 
 /// How to serve.
-#[derive(Debug, Default, Args)]
+#[derive(Debug, Args)]
 pub(crate) struct Serve {
     /// A zoo.cfg; or PORT DATADIR [TICKTIME] [MAXCNXNS]. Nothing: port 2181, data in ./oxherd-data.
     pub(crate) config: Vec<String>,

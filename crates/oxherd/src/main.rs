@@ -17,16 +17,19 @@ fn main() -> ExitCode {
         return oxherd_cli::main(arguments);
     }
     let first = std::env::args_os().nth(1);
+    // These two have option styles of their own, which must not pass another parser first.
     match first.as_ref().and_then(|name| name.to_str()) {
         Some("shell") => return oxherd_cli::main(arguments.skip(1)),
         Some("bench") => return oxherd_cli::bench_main(arguments.skip(1)),
         _ => {}
     }
-    match Arguments::parse().command {
-        None => serve::run(&commands::Serve::default()),
-        Some(Command::Serve(serve)) => serve::run(&serve),
-        Some(Command::Config { command: ConfigCommand::Check { file, json } }) => serve::check_config(&file, json),
-        Some(Command::Version) => commands::print_version(),
-        Some(Command::Shell { .. } | Command::Bench { .. }) => ExitCode::SUCCESS,
+    // Nothing at all means `serve`, with what the environment says.
+    let parsed = if first.is_none() { Arguments::parse_from(["oxherd", "serve"]) } else { Arguments::parse() };
+    match parsed.command {
+        Command::Serve(serve) => serve::run(&serve),
+        Command::Config { command: ConfigCommand::Check { file, json } } => serve::check_config(&file, json),
+        Command::Version => commands::print_version(),
+        Command::Shell { arguments } => oxherd_cli::main(arguments.into_iter()),
+        Command::Bench { arguments } => oxherd_cli::bench_main(arguments.into_iter()),
     }
 }

@@ -20,7 +20,7 @@ mod exit {
 }
 
 pub(crate) fn run(serve: &Serve) -> ExitCode {
-    logging::start(if serve.log.is_empty() { "info" } else { &serve.log }, serve.log_format);
+    logging::start(&serve.log, serve.log_format);
     let sources = Sources {
         file: None,
         positional: serve.config.clone(),

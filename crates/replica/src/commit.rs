@@ -2,7 +2,7 @@
 
 use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, Str, SyncRequest, TxnHeader,
+    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, SyncRequest, TxnHeader,
     TxnRecord, Xid, Zxid, encode_multi_results,
 };
 use oxherd_tree::{Change, ClientId, Outcome, Tree};

@@ -48,8 +48,8 @@ pub(crate) struct Opened {
 /// Opens the directories, creating them where that is allowed.
 pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError> {
     let data_dir = &config.storage.data_dir;
-    let layout = Layout::open(&OsDisk, data_dir, config.log_dir(), config.storage.create_dirs)
-        .map_err(|error| unusable(data_dir, &error))?;
+    let layout = Layout::new(data_dir, Some(config.log_dir()));
+    layout.open(&OsDisk, config.storage.create_dirs).map_err(|error| unusable(data_dir, &error))?;
     let lock = lock(&layout)?;
     let mut restore = Restore::new(settings::tree_options(config, hash_seed));
     let recovery = recover(&OsDisk, &layout, config.storage.trust_empty, &mut restore)
@@ -155,7 +155,7 @@ impl Restore {
 
 impl RecoverySink for Restore {
     fn begin_snapshot(&mut self, _file: &SnapshotFile) -> &mut dyn SnapshotBody {
-        self.body = Body(Some(Loader::new(self.options.clone())));
+        self.body = Body(Some(Loader::new(self.options)));
         &mut self.body
     }
 
@@ -187,7 +187,7 @@ impl RecoverySink for Restore {
             }
             _ => {}
         }
-        let tree = self.tree.get_or_insert_with(|| Tree::new(self.options.clone()));
+        let tree = self.tree.get_or_insert_with(|| Tree::new(self.options));
         self.changes.clear();
         tree.apply(&txn.header, &txn.record, &mut self.changes);
         Ok(())

@@ -84,7 +84,6 @@ impl Driver {
     }
 
     /// The moment, by both clocks.
-    #[expect(clippy::disallowed_methods, reason = "the shell is where time comes from")]
     pub(crate) fn now() -> Now {
         let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Now { instant: Instant::now(), unix_ms: i64::try_from(unix.as_millis()).unwrap_or(i64::MAX) }

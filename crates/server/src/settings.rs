@@ -13,9 +13,9 @@ use oxherd_tree::TreeOptions;
 use crate::client_port::PortLimits;
 use crate::server::StartError;
 
-/// Number of a standalone server that has no `myid`.
-// Java: ZooKeeperServer.getServerId
-const STANDALONE_ID: ServerId = ServerId(0);
+/// Number of a standalone server in the ids of its sessions, whatever `myid` says.
+// Java: ZooKeeperServer.createSessionTracker
+const STANDALONE_ID: ServerId = ServerId(1);
 
 pub(crate) fn tree_options(config: &Config, hash_seed: u64) -> TreeOptions {
     TreeOptions {
@@ -72,7 +72,8 @@ fn enforced_schemes(config: &Config) -> Result<Option<Vec<Scheme>>, StartError> 
         return Ok(None);
     }
     let names = auth.enforce_schemes.as_deref().unwrap_or_default();
-    let schemes = split_list(names).iter().map(|name| {
+    let names = split_list(names);
+    let schemes = names.iter().map(|name| {
         Scheme::from_name(name.as_bytes())
             .ok_or_else(|| StartError::Setting(format!("enforce.auth.schemes: {name} is no scheme of this server")))
     });
@@ -86,7 +87,7 @@ fn enforced_schemes(config: &Config) -> Result<Option<Vec<Scheme>>, StartError> 
 
 pub(crate) fn replica_options(config: &Config, seed: u64) -> Result<ReplicaOptions, StartError> {
     Ok(ReplicaOptions {
-        server: config.server_id.unwrap_or(STANDALONE_ID),
+        server: STANDALONE_ID,
         tick_ms: positive(i64::from(config.session.tick_time_ms)),
         prepare: prepare_options(config)?,
         snapshot: SnapshotOptions {

@@ -72,7 +72,7 @@ pub(crate) fn write_first(
     sessions: &[(SessionId, i32)],
 ) -> Result<(), StorageError> {
     let format = Format::new(config);
-    let walk = tree.begin_walk(sessions);
+    let walk = tree.begin_walk(sessions.to_vec());
     let Some(point) = tree.walk_point(walk) else { return Ok(()) };
     let mut file = SnapshotWriter::begin(OsDisk, &layout.snap_dir, point.zxid, format.compression)?;
     let mut slice = Vec::new();
@@ -134,7 +134,7 @@ impl Writer {
 
     /// Fixes the moment the snapshot shows; from here on the log's next file belongs to it.
     fn begin(&self) -> WalkId {
-        let walk = self.driver.with_replica(|replica, tree| tree.begin_walk(&replica.sessions().persistent()));
+        let walk = self.driver.with_replica(|replica, tree| tree.begin_walk(replica.sessions().persistent()));
         self.driver.submit_one(Input::SnapshotBegun);
         self.driver.log.push(vec![LogCommand::Roll]);
         walk

@@ -225,19 +225,22 @@ impl StatusSource for Words {
     }
 
     fn watches_by_path(&self) -> Vec<(String, Vec<SessionId>)> {
-        let by_path = self.driver.watches.lock().by_path();
         let sessions = self.driver.session_names();
-        let name = |client: &_| sessions.get(client).copied();
-        by_path.iter().map(|(path, clients)| (text(path), clients.iter().filter_map(name).collect())).collect()
+        let watches = self.driver.watches.lock();
+        let names = |clients: &[_]| clients.iter().filter_map(|client| sessions.get(client).copied()).collect();
+        watches.by_path().iter().map(|(path, clients)| (text(path), names(clients))).collect()
     }
 
     fn watches_by_session(&self) -> Vec<(SessionId, Vec<String>)> {
-        let by_client = self.driver.watches.lock().by_client();
         let sessions = self.driver.session_names();
-        let row = |(client, paths): (_, Vec<oxherd_proto::Str>)| {
-            sessions.get(&client).map(|session| (*session, paths.iter().map(|path| text(path)).collect()))
-        };
-        by_client.into_iter().filter_map(row).collect()
+        let watches = self.driver.watches.lock();
+        let mut rows = Vec::new();
+        for (client, paths) in watches.by_client() {
+            if let Some(session) = sessions.get(&client) {
+                rows.push((*session, paths.iter().map(|path| text(path)).collect()));
+            }
+        }
+        rows
     }
 
     fn digests(&self) -> Vec<(Zxid, u64)> {
