@@ -120,6 +120,9 @@ impl CatchUp {
 
     fn first(&mut self, packet: &QuorumPacket, local: &mut Local) -> Result<(), Parting> {
         let zxid = packet.zxid;
+        if zxid.0 < 0 {
+            return Err(Parting::misbehaved(format!("{:?} with zxid {}", packet.kind, zxid.0)));
+        }
         match packet.kind {
             PacketType::Diff => self.step = Step::Receiving,
             PacketType::Trunc => {

@@ -44,7 +44,7 @@ const READ_ONLY_AFTER_MIN: Duration = Duration::from_millis(2000);
 impl Looking {
     /// Opens a round with a vote for this server. The vote, if it decides at once.
     pub(crate) fn start(local: &mut Local) -> (Self, Option<Vote>) {
-        local.round += 1;
+        local.round = local.round.saturating_add(1);
         let now = local.now();
         let again_after = local.config.notify_again_min;
         let read_only = READ_ONLY_AFTER_MIN.max(local.config.tick);

@@ -127,7 +127,7 @@ impl History {
 
     /// Whether a txn with this zxid may follow the log's end: the next one, or the first of a later epoch.
     pub(crate) fn may_follow(last: Zxid, zxid: Zxid) -> bool {
-        zxid == last.next() || (zxid.epoch() > last.epoch() && zxid.counter() == 1)
+        last.0.checked_add(1) == Some(zxid.0) || (zxid.epoch() > last.epoch() && zxid.counter() == 1)
     }
 
     pub(crate) fn append(&mut self, zxid: Zxid, payload: Bytes, out: &mut VecDeque<Output>) {

@@ -221,6 +221,13 @@ impl Learners {
         if info.server == local.me() {
             return Err(format!("server id {} is this server's own; check its myid", info.server));
         }
+        let accepted = packet.zxid.epoch();
+        if !(0..i64::from(i32::MAX)).contains(&accepted.0) {
+            return Err(format!(
+                "server {} accepted epoch {accepted}, which leaves none to come",
+                info.server
+            ));
+        }
         let same_server = |(_, learner): &(&LinkId, &LearnerLink)| {
             learner.server == info.server && learner.stage != Stage::Hello
         };
@@ -233,7 +240,7 @@ impl Learners {
         learner.server = info.server;
         learner.observer = observer;
         learner.stage = Stage::Epoch;
-        Ok(Some(LearnerEvent::Hello { server: info.server, observer, accepted: packet.zxid.epoch() }))
+        Ok(Some(LearnerEvent::Hello { server: info.server, observer, accepted }))
     }
 
     fn epoch_acked(learner: &mut LearnerLink, packet: &QuorumPacket) -> Result<Option<LearnerEvent>, String> {

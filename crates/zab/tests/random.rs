@@ -143,7 +143,7 @@ fn run(config: &str, seed: u64, steps: usize, faults: &Faults) -> usize {
 }
 
 fn seeds() -> std::ops::Range<u64> {
-    let text = std::env::var("ZAB_SEEDS").unwrap_or_else(|_| "0..60".to_owned());
+    let text = std::env::var("ZAB_SEEDS").unwrap_or_else(|_| "0..30".to_owned());
     let (from, to) = text.split_once("..").expect("ZAB_SEEDS=from..to");
     from.parse().unwrap()..to.parse().unwrap()
 }

@@ -6,12 +6,14 @@ use bytes::Bytes;
 use oxherd_proto::{Epoch, Notification, PacketType, PeerState, QuorumPacket, ServerId, Zxid};
 use oxherd_zab::{EnsembleConfig, Output, Role, StorageCommand, StorageEvent};
 
-use super::Server;
+use super::{Cluster, Server};
 
 pub(crate) struct Judge {
     ensemble: EnsembleConfig,
     /// What any server has served, in order: the history.
     pub(crate) history: Vec<(Zxid, Bytes)>,
+    /// The epoch last announced on each pipe.
+    announced: BTreeMap<u64, Epoch>,
     /// Scripts that forge a leader's packets have no history to judge.
     pub(crate) is_off: bool,
     pub(crate) leaders: BTreeMap<Epoch, ServerId>,
@@ -19,7 +21,13 @@ pub(crate) struct Judge {
 
 impl Judge {
     pub(crate) fn new(ensemble: EnsembleConfig) -> Self {
-        Self { ensemble, history: Vec::new(), is_off: false, leaders: BTreeMap::new() }
+        Self {
+            ensemble,
+            history: Vec::new(),
+            announced: BTreeMap::new(),
+            is_off: false,
+            leaders: BTreeMap::new(),
+        }
     }
 
     /// Durability order and votes: nothing leaves before the disk has what it says.
@@ -38,10 +46,13 @@ impl Judge {
                     );
                 }
             }
-            Output::Send { packet, .. } if packet.kind == PacketType::AckEpoch => {
+            Output::Send { link, packet } if packet.kind == PacketType::AckEpoch => {
+                let announced = self.announced.get(&Cluster::place(*link).0).copied().unwrap_or_default();
+                assert!(disk.accepted >= announced, "s{id} accepts epoch {announced} before its disk has it");
                 assert!(packet.zxid <= disk.last(), "s{id} claims {}", packet.zxid);
             }
-            Output::Send { packet, .. } if packet.kind == PacketType::LeaderInfo => {
+            Output::Send { link, packet } if packet.kind == PacketType::LeaderInfo => {
+                self.announced.insert(Cluster::place(*link).0, packet.zxid.epoch());
                 assert!(disk.accepted >= packet.zxid.epoch(), "s{id} announces an epoch it has not accepted");
             }
             Output::Notify { body, .. } => {
