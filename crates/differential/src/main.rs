@@ -15,9 +15,11 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 
 const STEPS_DEFAULT: usize = 120;
+/// Leaves half of the folders' names to the plays themselves.
+const PLAYS_BEGIN_MAX: u64 = 0x8000;
 const USAGE: &str = "\
 oxherd-differential --reference HOST:PORT --subject HOST:PORT [--seeds N] [--seed FIRST] [--steps N] [--results FILE]
-Both servers should be fresh and serve nobody else.";
+Both servers have to have the same history so far, best none, and serve nobody else.";
 
 struct Options {
     reference: String,
@@ -28,13 +30,16 @@ struct Options {
     results: Option<String>,
 }
 
+fn seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
 fn options() -> Result<Options> {
-    let fresh = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |t| t.as_secs());
     let mut options = Options {
         reference: String::new(),
         subject: String::new(),
         seeds: 20,
-        seed: fresh,
+        seed: seconds(),
         steps: STEPS_DEFAULT,
         results: None,
     };
@@ -62,7 +67,8 @@ fn main() -> Result<()> {
     println!("seeds {}..{}, {} steps each", options.seed, options.seed + options.seeds, options.steps);
     let mut results = String::new();
     let mut failed = 0;
-    let mut pair = shrink::Pair::new(&options.reference, &options.subject);
+    let begin = usize::try_from(seconds() % PLAYS_BEGIN_MAX)?;
+    let mut pair = shrink::Pair::new(&options.reference, &options.subject, begin);
     for seed in options.seed..options.seed + options.seeds {
         let history = history::generate(seed, options.steps);
         let same = match pair.difference(&history)? {

@@ -25,8 +25,9 @@ pub(crate) struct Difference {
 }
 
 impl<'a> Pair<'a> {
-    pub(crate) fn new(reference: &'a str, subject: &'a str) -> Self {
-        Self { reference, subject, plays: 0 }
+    /// `plays` is where the names of the folders begin; another beginning serves servers that were used before.
+    pub(crate) fn new(reference: &'a str, subject: &'a str, plays: usize) -> Self {
+        Self { reference, subject, plays }
     }
 
     /// Plays on both; `None` when they say the same.
