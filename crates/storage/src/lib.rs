@@ -14,6 +14,7 @@ mod log;
 mod purge;
 mod reader;
 mod recover;
+pub mod sim_disk;
 mod snapshot;
 
 pub use disk::{Disk, DiskFile, OsDisk};
