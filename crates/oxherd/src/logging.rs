@@ -19,8 +19,9 @@ pub(crate) fn start(filter: &str, format: Format) {
     let bad = parsed.as_ref().err().map(ToString::to_string);
     let filter = parsed.unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::IsTerminal::is_terminal(&std::io::stderr());
     match format {
-        Format::Text => builder.with_target(false).init(),
+        Format::Text => builder.with_ansi(terminal).with_target(false).init(),
         Format::Json => builder.json().init(),
     }
     if let Some(error) = bad {
