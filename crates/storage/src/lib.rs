@@ -26,6 +26,7 @@ pub use log::{Log, LogOptions};
 pub use purge::purge;
 pub use reader::{LogFile, LogReader, LogRecord, ScanEnd, TornTail, cut, log_files, log_files_from, scan};
 pub use recover::{Recovery, RecoverySink, recover};
+pub use sim_disk::{CrashOutcome, Fault, SimDisk, SimFile};
 pub use snapshot::{
     BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole, snapshots,
 };

@@ -1,193 +1,141 @@
-//! A disk in memory that counts calls, fails on demand and crashes with every legal outcome.
-//!
-//! A crash happens *at* a call: that call has begun, so what it changes is as unsafe as everything not
-//! synced before, and it and every later call fail. [`SimDisk::restart`] then yields one of the disks that
-//! a machine may find after a power loss. What the model promises is what a disk promises: bytes that were
-//! there when [`DiskFile::sync`] returned, entries that were there when [`Disk::sync_dir`] returned. Directories
-//! themselves are durable when made.
+//! A disk in memory that can die at any call, fill up, fail and rot.
 
-mod image;
+mod content;
+mod outcome;
+mod state;
 
 use std::io;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::disk::{Disk, DiskFile};
+pub use outcome::CrashOutcome;
+use state::{Kind, State};
 
-pub use image::CrashOutcome;
-use image::{FileId, Image};
-
-/// What a call does; for faults by kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Call {
-    /// [`Disk::create`]
-    Create,
-    /// [`Disk::open`]
-    Open,
-    /// [`Disk::rename`]
-    Rename,
-    /// [`Disk::remove`]
-    Remove,
-    /// [`Disk::list`]
-    List,
-    /// [`Disk::create_dir_all`]
-    CreateDir,
-    /// [`Disk::sync_dir`]
-    SyncDir,
-    /// [`Disk::free_bytes`]
-    FreeBytes,
-    /// [`DiskFile::write_at`]
-    Write,
-    /// [`DiskFile::read_at`]
-    Read,
-    /// [`DiskFile::sync`]
-    Sync,
-    /// [`DiskFile::set_len`]
-    SetLen,
-    /// [`DiskFile::allocate`]
-    Allocate,
-    /// [`DiskFile::len`]
-    Len,
+/// A call that is to fail once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// The read so many from now, 1 for the next.
+    Read(u64),
+    /// The change of a file (write, length, space) so many from now.
+    Write(u64),
+    /// The sync of a file or directory so many from now. What it was to save can no longer be saved.
+    Sync(u64),
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Fault {
-    call: Call,
-    /// Calls of this kind that still succeed.
-    after: u64,
-}
-
-#[derive(Debug, Default)]
-struct State {
-    image: Image,
-    calls: u64,
-    crash_at: Option<u64>,
-    faults: Vec<Fault>,
-}
-
-/// The disk. Clones share it.
+/// A simulated disk. All clones are the same disk; the same calls give the same results.
+///
+/// A power loss respects what [`Disk`] promises and nothing else: bytes of a file since its last sync are
+/// there in part, names since the last sync of their directory are there or not.
 #[derive(Clone, Debug, Default)]
 pub struct SimDisk {
     state: Arc<Mutex<State>>,
 }
 
-/// A file of a [`SimDisk`].
+/// An open file of a [`SimDisk`].
 #[derive(Debug)]
 pub struct SimFile {
     disk: SimDisk,
-    id: FileId,
+    id: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("the simulated machine died")]
+struct Crash;
+
+fn crash_error() -> io::Error {
+    io::Error::other(Crash)
+}
+
+fn position(offset: u64) -> io::Result<usize> {
+    usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }
 
 impl SimDisk {
-    /// An empty disk without limit or fault.
+    /// An empty disk without limits.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Calls made so far; those that failed count.
+    /// Calls made so far, failed ones included.
     pub fn calls(&self) -> u64 {
         self.state().calls
     }
 
-    /// Crashes at call `number`, counted from 1 since the disk was made.
-    pub fn crash_at(&self, number: u64) {
-        self.state().crash_at = Some(number);
+    /// Lets the machine die at a call: it and all later ones change nothing and fail. The first call is 1.
+    pub fn crash_at(&self, call: u64) {
+        self.state().crash_at = Some(call);
     }
 
-    /// Whether the crash has happened.
+    /// Whether the machine died.
     pub fn is_crashed(&self) -> bool {
         let state = self.state();
-        state.crash_at.is_some_and(|number| state.calls >= number)
+        state.crash_at.is_some_and(|call| state.calls >= call)
     }
 
-    /// Lets one call of this kind fail with an I/O error, after `after` more of them that succeed.
-    ///
-    /// A failed [`Call::Sync`] does what kernels do: the bytes can still be read, and no later sync
-    /// makes them durable.
-    pub fn fail(&self, call: Call, after: u64) {
-        self.state().faults.push(Fault { call, after });
+    /// Whether a call failed because the machine died.
+    pub fn is_crash(error: &io::Error) -> bool {
+        error.get_ref().is_some_and(|inner| inner.is::<Crash>())
     }
 
-    /// Limits the bytes of all files; `None` for no limit. Beyond it calls fail for want of space.
-    pub fn set_capacity(&self, bytes: Option<u64>) {
-        self.state().image.set_capacity(bytes);
+    /// The disk as the next start finds it. It has no faults and no limit, and counts calls from 0.
+    pub fn after_crash(&self, outcome: CrashOutcome) -> Self {
+        let after = self.state().after_crash(outcome);
+        Self { state: Arc::new(Mutex::new(after)) }
     }
 
-    /// Bytes that files take up now.
-    pub fn used_bytes(&self) -> u64 {
-        self.state().image.used_bytes()
+    /// Lets one call fail.
+    pub fn fail(&self, fault: Fault) {
+        self.state().faults.push(fault);
     }
 
-    /// What a machine finds after a power loss now. The new disk has no faults and the same capacity.
-    pub fn restart(&self, outcome: CrashOutcome) -> Self {
-        let image = self.state().image.after_crash(outcome);
-        let state = State { image, ..State::default() };
-        Self { state: Arc::new(Mutex::new(state)) }
+    /// Sets the bytes that fit on the disk; `None` for no limit.
+    pub fn limit_bytes(&self, bytes_max: Option<usize>) {
+        self.state().bytes_max = bytes_max;
     }
 
-    /// The bytes of a file as a program sees them; `None` when there is none. Not counted.
-    pub fn contents(&self, path: &Path) -> Option<Vec<u8>> {
-        self.state().image.contents(&plain(path))
+    /// Turns one bit of a file, durably. Counts as no call.
+    pub fn flip_bit(&self, path: &Path, offset: usize, bit: u8) -> io::Result<()> {
+        let mut bytes = self.read_file(path)?;
+        let byte = bytes.get_mut(offset).ok_or(io::ErrorKind::UnexpectedEof)?;
+        *byte ^= 1 << (bit % 8);
+        self.write_file(path, &bytes)
     }
 
-    /// Puts a durable file there, in place of one that is there. Not counted.
-    pub fn put(&self, path: &Path, bytes: Vec<u8>) {
-        self.state().image.put(&plain(path), bytes);
+    /// All bytes of a file as they can be read now. Counts as no call.
+    pub fn read_file(&self, path: &Path) -> io::Result<Vec<u8>> {
+        let mut state = self.state();
+        let id = state.find(path)?;
+        Ok(state.content(id).visible.clone())
     }
 
-    /// Files with their paths, sorted. Not counted.
-    pub fn paths(&self) -> Vec<PathBuf> {
-        self.state().image.paths()
+    /// Puts a file with these bytes, durably, and the directories above it. Counts as no call.
+    pub fn write_file(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        let mut state = self.state();
+        for dir in path.ancestors().skip(1) {
+            state.make_directories(dir);
+        }
+        let id = state.create(path)?;
+        state.content(id).write(0, bytes);
+        state.content(id).sync();
+        for dir in path.ancestors().skip(1) {
+            state.directory(dir)?.sync();
+        }
+        Ok(())
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a call: counts it, lets `effect` happen, and fails if it is to.
-    fn call<T>(&self, call: Call, effect: impl FnOnce(&mut Image) -> io::Result<T>) -> io::Result<T> {
+    fn enter(&self, kind: Kind) -> io::Result<MutexGuard<'_, State>> {
         let mut state = self.state();
-        state.calls += 1;
-        let calls = state.calls;
-        if let Some(number) = state.crash_at.filter(|number| calls >= *number) {
-            // The call that is cut short may have had its effect; but a sync has not happened.
-            if calls == number && !matches!(call, Call::Sync | Call::SyncDir) {
-                effect(&mut state.image).ok();
-            }
-            return Err(io::Error::other("the machine has crashed"));
-        }
-        state.fault(call)?;
-        effect(&mut state.image)
+        state.enter(kind)?;
+        Ok(state)
     }
 
-    fn file_call<T>(
-        &self,
-        call: Call,
-        id: FileId,
-        effect: impl FnOnce(&mut Image) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let result = self.call(call, effect);
-        if call == Call::Sync && result.is_err() {
-            self.state().image.lose_unsynced(id);
-        }
-        result
-    }
-}
-
-/// Without the dots that say "here".
-fn plain(path: &Path) -> PathBuf {
-    path.components().filter(|part| *part != Component::CurDir).collect()
-}
-
-impl State {
-    fn fault(&mut self, call: Call) -> io::Result<()> {
-        let Some(at) = self.faults.iter().position(|fault| fault.call == call) else { return Ok(()) };
-        if self.faults[at].after > 0 {
-            self.faults[at].after -= 1;
-            return Ok(());
-        }
-        self.faults.remove(at);
-        Err(io::Error::other(format!("the disk failed in {call:?}")))
+    fn file(&self, id: u64) -> SimFile {
+        SimFile { disk: self.clone(), id }
     }
 }
 
@@ -195,75 +143,89 @@ impl Disk for SimDisk {
     type File = SimFile;
 
     fn create(&self, path: &Path) -> io::Result<SimFile> {
-        let id = self.call(Call::Create, |image| image.create(&plain(path)))?;
-        Ok(SimFile { disk: self.clone(), id })
+        let id = self.enter(Kind::Names)?.create(path)?;
+        Ok(self.file(id))
     }
 
     fn open(&self, path: &Path) -> io::Result<SimFile> {
-        let id = self.call(Call::Open, |image| image.find(&plain(path)))?;
-        Ok(SimFile { disk: self.clone(), id })
+        let id = self.enter(Kind::Names)?.find(path)?;
+        Ok(self.file(id))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        self.call(Call::Rename, |image| image.rename(&plain(from), &plain(to)))
+        self.enter(Kind::Names)?.rename(from, to)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.call(Call::Remove, |image| image.remove(&plain(path)))
+        self.enter(Kind::Names)?.remove(path)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        self.call(Call::List, |image| Ok(image.list(&plain(dir))))
+        Ok(self.enter(Kind::Names)?.names(dir))
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        self.call(Call::CreateDir, |image| {
-            image.create_dir_all(&plain(dir));
-            Ok(())
-        })
+        self.enter(Kind::Names)?.make_directories(dir);
+        Ok(())
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.call(Call::SyncDir, |image| {
-            image.sync_dir(&plain(dir));
-            Ok(())
-        })
+        let mut state = self.state();
+        let entered = state.enter(Kind::Sync);
+        let directory = state.directory(dir)?;
+        match entered {
+            Ok(()) => directory.sync(),
+            Err(ref error) if !Self::is_crash(error) => directory.fail_sync(),
+            Err(_) => {}
+        }
+        entered
     }
 
     fn free_bytes(&self, _dir: &Path) -> io::Result<u64> {
-        self.call(Call::FreeBytes, |image| Ok(image.free_bytes()))
+        let free = self.enter(Kind::Names)?.free();
+        Ok(u64::try_from(free).unwrap_or(u64::MAX))
     }
 }
 
 impl DiskFile for SimFile {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        self.disk.file_call(Call::Write, self.id, |image| image.write(self.id, bytes, offset))
+        self.disk.enter(Kind::Write)?.write(self.id, position(offset)?, bytes)
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        self.disk.file_call(Call::Read, self.id, |image| Ok(image.read(self.id, buffer, offset)))
+        let mut state = self.disk.enter(Kind::Read)?;
+        let bytes = &state.content(self.id).visible;
+        let rest = bytes.get(position(offset)?..).unwrap_or_default();
+        let count = rest.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&rest[..count]);
+        Ok(count)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        self.disk.file_call(Call::Sync, self.id, |image| {
-            image.sync(self.id);
-            Ok(())
-        })
+        let mut state = self.disk.state();
+        let entered = state.enter(Kind::Sync);
+        let content = state.content(self.id);
+        match entered {
+            Ok(()) => content.sync(),
+            Err(ref error) if !SimDisk::is_crash(error) => content.fail_sync(),
+            Err(_) => {}
+        }
+        entered
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        self.disk.file_call(Call::SetLen, self.id, |image| {
-            image.set_len(self.id, len);
-            Ok(())
-        })
+        let mut state = self.disk.enter(Kind::Write)?;
+        state.content(self.id).set_len(position(len)?);
+        Ok(())
     }
 
     fn allocate(&mut self, len: u64) -> io::Result<()> {
-        self.disk.file_call(Call::Allocate, self.id, |image| image.allocate(self.id, len))
+        self.disk.enter(Kind::Write)?.allocate(self.id, position(len)?)
     }
 
     fn len(&self) -> io::Result<u64> {
-        self.disk.file_call(Call::Len, self.id, |image| Ok(image.len(self.id)))
+        let mut state = self.disk.enter(Kind::Names)?;
+        Ok(state.content(self.id).visible.len() as u64)
     }
 }
 
