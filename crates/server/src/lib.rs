@@ -8,6 +8,7 @@ mod data;
 mod driver;
 mod link;
 mod log_thread;
+mod peers;
 mod server;
 mod settings;
 mod snapshot_thread;

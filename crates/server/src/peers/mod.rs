@@ -1,0 +1,270 @@
+//! Links to the other servers of an ensemble: sockets and threads around `oxherd-zab`.
+//!
+//! There are few peers, so each link has threads of its own that block. What comes in goes into the
+//! replica's inbox; what is to go out waits in bounded queues. A bad peer costs its link, never the
+//! process.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `address` | names, dialling |
+//! | `election_port`, `election_link` | votes |
+//! | `peer_port`, `peer_link` | leader and learners |
+//! | `packets` | the stream of a peer link |
+//! | `snapshot_in` | the tree as a leader sends it |
+
+mod address;
+mod election_link;
+mod election_port;
+mod packets;
+mod peer_link;
+mod peer_port;
+mod snapshot_in;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::io;
+use std::net::{TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use oxherd_proto::ServerId;
+use oxherd_tree::{TreeOptions, WalkId, WalkState};
+use oxherd_zab::{CloseReason, EnsembleConfig, Input, LinkId, Output};
+use parking_lot::{Condvar, Mutex};
+use tracing::{info, warn};
+
+use self::address::Place;
+use self::election_port::Elections;
+use self::peer_link::PeerLink;
+pub(crate) use self::snapshot_in::Installed;
+
+/// Longest time a stalled peer may hold up a thread that writes to it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Where what peers say goes, and where the tree for them comes from.
+pub(crate) trait Inbox: Debug + Send + Sync {
+    /// Takes inputs in order.
+    fn give(&self, inputs: Vec<Input>);
+    /// The next slice of a walk of the tree; `None` when there is no such walk any more.
+    fn walk_slice(&self, walk: WalkId, out: &mut Vec<u8>) -> Option<WalkState>;
+    /// The walk is over.
+    fn end_walk(&self, walk: WalkId);
+}
+
+/// What links need to know.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerSettings {
+    /// This server.
+    pub(crate) server: ServerId,
+    /// The ensemble at the start.
+    pub(crate) ensemble: EnsembleConfig,
+    /// Time to connect to an election port (`cnxTimeout`).
+    pub(crate) connect_timeout: Duration,
+    /// Time a new election link may take to say who it is.
+    pub(crate) hello_timeout: Duration,
+    /// Pause between two dials of a leader (`leaderConnectDelayDuringRetryMs`).
+    pub(crate) leader_pause: Duration,
+    /// Whether several addresses are named in hellos (`multiAddress.enabled`).
+    pub(crate) several_addresses: bool,
+    /// Whether the kernel probes idle election links (`tcpKeepAlive`).
+    pub(crate) keep_alive: bool,
+    /// Port of an observer master; 0 for none.
+    pub(crate) observer_master_port: u16,
+    /// Most bytes of a packet's field.
+    pub(crate) field_len_max: usize,
+    /// Most bytes that may wait for one learner.
+    pub(crate) queue_bytes_max: usize,
+    /// How a tree that a leader sends is built.
+    pub(crate) tree: TreeOptions,
+}
+
+/// Where a server listens for its peers.
+#[derive(Debug, Default)]
+pub(crate) struct PeerListeners {
+    pub(crate) election: Vec<TcpListener>,
+    pub(crate) peer: Vec<TcpListener>,
+    pub(crate) observer_master: Vec<TcpListener>,
+}
+
+/// All links to peers.
+#[derive(Debug)]
+pub(crate) struct Peers {
+    settings: PeerSettings,
+    inbox: Arc<dyn Inbox>,
+    next_link: AtomicU64,
+    elections: Elections,
+    links: Mutex<BTreeMap<LinkId, Arc<PeerLink>>>,
+    ensemble: Mutex<EnsembleConfig>,
+    /// Counts the dials of leaders: an older one gives up.
+    dial_turn: AtomicU64,
+    installs: Mutex<BTreeMap<LinkId, Result<Installed, String>>>,
+    install_signal: Condvar,
+    listeners: Vec<TcpListener>,
+    over: AtomicBool,
+}
+
+impl Peers {
+    /// Starts to listen; nothing is dialled before an output asks for it.
+    pub(crate) fn start(
+        settings: PeerSettings,
+        inbox: Arc<dyn Inbox>,
+        listeners: PeerListeners,
+    ) -> io::Result<Arc<Self>> {
+        let PeerListeners { election, peer, observer_master } = listeners;
+        let all = election.iter().chain(&peer).chain(&observer_master);
+        let kept = all.map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
+        let peers = Arc::new(Self {
+            elections: Elections::new(&settings),
+            inbox,
+            next_link: AtomicU64::new(1),
+            links: Mutex::new(BTreeMap::new()),
+            ensemble: Mutex::new(settings.ensemble.clone()),
+            dial_turn: AtomicU64::new(0),
+            installs: Mutex::new(BTreeMap::new()),
+            install_signal: Condvar::new(),
+            listeners: kept,
+            over: AtomicBool::new(false),
+            settings,
+        });
+        for listener in election {
+            peers.spawn("elections", move |peers| peers.accept_elections(&listener))?;
+        }
+        for listener in peer {
+            peers.spawn("learners", move |peers| {
+                peers.accept_learners(&listener, oxherd_zab::LinkKind::Learner)
+            })?;
+        }
+        for listener in observer_master {
+            let kind = oxherd_zab::LinkKind::ObserverMaster;
+            peers.spawn("observers", move |peers| peers.accept_learners(&listener, kind))?;
+        }
+        Ok(peers)
+    }
+
+    /// Carries out what concerns peers; never blocks.
+    pub(crate) fn carry_out(self: &Arc<Self>, output: Output) {
+        match output {
+            Output::Notify { server, body } => self.notify(server, body),
+            Output::DialLeader { server, observer_master, within_ms } => {
+                self.dial_leader(server, observer_master, Duration::from_millis(within_ms));
+            }
+            Output::Send { link, packet } => {
+                if let Some(link) = self.link(link) {
+                    link.send(&packet, self.settings.queue_bytes_max);
+                }
+            }
+            Output::SendSnapshot { link, .. } => {
+                if let Some(link) = self.link(link) {
+                    link.send_snapshot();
+                }
+            }
+            Output::Close { link, reason } => self.close(link, &reason),
+            Output::ConfigActive { text } | Output::ConfigSeen { text } => self.learn_addresses(&text),
+            _ => {}
+        }
+    }
+
+    /// The walk for the oldest snapshot that this link waits for has begun.
+    pub(crate) fn walk_begun(&self, link: LinkId, walk: WalkId) {
+        match self.link(link) {
+            Some(link) if link.walk_begun(walk) => {}
+            _ => self.inbox.end_walk(walk),
+        }
+    }
+
+    /// Ends all links and stops listening.
+    pub(crate) fn stop(&self) {
+        self.over.store(true, Ordering::Release);
+        for listener in &self.listeners {
+            // Wakes the thread that accepts.
+            drop(socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Both));
+        }
+        self.elections.close_all();
+        let links: Vec<_> = self.links.lock().values().cloned().collect();
+        links.iter().for_each(|link| link.close_when_sent());
+        self.install_signal.notify_all();
+    }
+
+    fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    fn new_link(&self) -> LinkId {
+        LinkId(self.next_link.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn link(&self, link: LinkId) -> Option<Arc<PeerLink>> {
+        self.links.lock().get(&link).cloned()
+    }
+
+    fn close(&self, link: LinkId, reason: &CloseReason) {
+        let open = self.link(link);
+        match reason {
+            CloseReason::RoleChanged => {
+                if let Some(open) = open {
+                    open.close_when_sent();
+                }
+                return;
+            }
+            CloseReason::Misbehaved(why) => warn!(link = link.0, %why, "closing the link to a peer"),
+            CloseReason::TimedOut(why) => info!(link = link.0, %why, "closing the link to a peer"),
+        }
+        match open {
+            Some(open) => open.close_now(),
+            None => self.elections.close(link),
+        }
+    }
+
+    /// Members may have moved, and new ones may have come; whoever is gone may still be asked.
+    fn learn_addresses(&self, text: &str) {
+        if let Ok(config) = EnsembleConfig::parse(text) {
+            self.ensemble.lock().members.extend(config.members);
+        }
+    }
+
+    fn election_places(&self, server: ServerId) -> Vec<Place> {
+        self.places(server, |address| address.election_port)
+    }
+
+    fn places(&self, server: ServerId, port: impl Fn(&oxherd_zab::PeerAddress) -> u16) -> Vec<Place> {
+        let ensemble = self.ensemble.lock();
+        let member = ensemble.members.get(&server);
+        let addresses = member.into_iter().flat_map(|member| &member.addresses);
+        addresses.map(|address| (address.host.clone(), port(address))).collect()
+    }
+
+    /// Runs `act` on a thread of its own.
+    fn spawn(self: &Arc<Self>, name: &str, act: impl FnOnce(&Arc<Self>) + Send + 'static) -> io::Result<()> {
+        let peers = Arc::clone(self);
+        let thread = std::thread::Builder::new().name(name.to_owned());
+        thread.spawn(move || act(&peers)).map(|_| ())
+    }
+
+    /// Accepts until it is over; `take` must not block.
+    fn accept(&self, listener: &TcpListener, mut take: impl FnMut(TcpStream)) {
+        while !self.is_over() {
+            match listener.accept() {
+                Ok((socket, _)) if !self.is_over() => take(socket),
+                Ok(_) => return,
+                Err(error) if !self.is_over() => {
+                    warn!(%error, "cannot accept a peer; raise the limit of open files if that is the reason");
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Prepares an accepted or dialled socket.
+fn prepare(socket: &TcpStream, keep_alive: bool) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    socket.set_write_timeout(Some(WRITE_TIMEOUT))?;
+    socket2::SockRef::from(socket).set_keepalive(keep_alive)
+}
+
+/// Wakes whoever reads or writes the socket; that it is gone already is fine.
+fn shut(socket: &TcpStream) {
+    drop(socket.shutdown(std::net::Shutdown::Both));
+}

@@ -1,0 +1,132 @@
+//! The tree as a leader sends it: behind a SNAP packet, up to a mark.
+
+use std::io::{self, Read};
+
+use bytes::BytesMut;
+use oxherd_proto::SessionId;
+use oxherd_tree::{LoadProgress, Loader, Tree};
+use oxherd_zab::LinkId;
+use tracing::info;
+
+use super::peer_link::{PeerLink, SNAPSHOT_END};
+use super::{Peers, address};
+
+/// Bytes read at once.
+const READ_BYTES: usize = 256 * 1024;
+
+/// A tree that came over a link, not in use yet.
+#[derive(Debug)]
+pub(crate) struct Installed {
+    pub(crate) tree: Tree,
+    pub(crate) sessions: Vec<(SessionId, i32)>,
+}
+
+impl Peers {
+    /// Takes the body and the mark; what came behind it is given back. A body that is no good is said to
+    /// whoever waits for it, and ends the link.
+    pub(super) fn take_snapshot(&self, link: &PeerLink, begun: BytesMut) -> io::Result<BytesMut> {
+        let start = address::now();
+        let mut stream = Stream { link, bytes: begun, total: 0 };
+        let taken = self.load(&mut stream);
+        let (result, outcome) = match taken {
+            Ok(installed) => (Ok(installed), Ok(())),
+            Err(error) => (Err(error.to_string()), Err(error)),
+        };
+        if result.is_ok() {
+            info!(
+                bytes = stream.total,
+                took_ms = start.elapsed().as_millis(),
+                "the leader has sent its tree"
+            );
+        }
+        self.installs.lock().insert(link.id, result);
+        self.install_signal.notify_all();
+        outcome.map(|()| stream.bytes)
+    }
+
+    fn load(&self, stream: &mut Stream<'_>) -> io::Result<Installed> {
+        let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
+        let mut loader = Loader::new(self.settings.tree.clone());
+        loop {
+            let piece = stream.take()?;
+            match loader.push(&piece).map_err(|error| invalid(error.to_string()))? {
+                LoadProgress::More => {}
+                LoadProgress::Done { consumed } => {
+                    stream.put_back(&piece[consumed..]);
+                    break;
+                }
+            }
+        }
+        let mut mark = 10_i32.to_be_bytes().to_vec();
+        mark.extend_from_slice(SNAPSHOT_END.as_bytes());
+        if stream.take_exactly(mark.len())? != mark[..] {
+            return Err(invalid("the tree does not end with its mark".to_owned()));
+        }
+        let (tree, sessions) = loader.finish().map_err(|error| invalid(error.to_string()))?;
+        Ok(Installed { tree, sessions })
+    }
+
+    /// Waits for the tree that comes over this link; why there is none.
+    pub(crate) fn wait_for_install(&self, link: LinkId) -> Result<Installed, String> {
+        let mut installs = self.installs.lock();
+        loop {
+            if let Some(result) = installs.remove(&link) {
+                return result;
+            }
+            if self.is_over() || !self.links.lock().contains_key(&link) {
+                return Err("the link to the leader has ended".to_owned());
+            }
+            self.install_signal.wait(&mut installs);
+        }
+    }
+
+    /// The link has ended: nothing comes over it any more.
+    pub(super) fn forget_install(&self, link: LinkId) {
+        let mut installs = self.installs.lock();
+        installs.remove(&link);
+        drop(installs);
+        self.install_signal.notify_all();
+    }
+}
+
+struct Stream<'a> {
+    link: &'a PeerLink,
+    bytes: BytesMut,
+    total: usize,
+}
+
+impl Stream<'_> {
+    /// What is here, or else what comes next.
+    fn take(&mut self) -> io::Result<BytesMut> {
+        if self.bytes.is_empty() {
+            self.read()?;
+        }
+        Ok(self.bytes.split())
+    }
+
+    fn put_back(&mut self, bytes: &[u8]) {
+        let later = self.bytes.split();
+        self.bytes.extend_from_slice(bytes);
+        self.bytes.extend_from_slice(&later);
+    }
+
+    fn take_exactly(&mut self, count: usize) -> io::Result<BytesMut> {
+        while self.bytes.len() < count {
+            self.read()?;
+        }
+        Ok(self.bytes.split_to(count))
+    }
+
+    fn read(&mut self) -> io::Result<()> {
+        let at = self.bytes.len();
+        self.bytes.resize(at + READ_BYTES, 0);
+        let count = (&self.link.socket).read(&mut self.bytes[at..]);
+        self.bytes.truncate(at + count.as_ref().copied().unwrap_or(0));
+        self.total += count.as_ref().copied().unwrap_or(0);
+        match count {
+            Ok(0) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
