@@ -110,11 +110,11 @@ impl Maker {
     /// Requests that no well-behaved client sends.
     fn odd(&mut self, session: usize) -> Step {
         let path = ExistsRequest { path: self.path(), watch: false };
-        let (op, body) = match self.dice.below(5) {
+        // Operation 20 (deleteContainer) is left out: clients may not ask for it here, see CHANGELOG.md.
+        let (op, body) = match self.dice.below(4) {
             0 => (999, raw("(unknown operation)", Vec::new())),
             1 => (OpCode::GetData.code(), raw("(cut short)", path.to_vec()[..3].to_vec())),
-            2 => (OpCode::DeleteContainer.code(), body(&SyncRequest { path: path.path })),
-            3 => (OpCode::Check.code(), body(&CheckVersionRequest { path: path.path, version: -1 })),
+            2 => (OpCode::Check.code(), body(&CheckVersionRequest { path: path.path, version: -1 })),
             _ => (OpCode::Create.code(), raw("(huge length)", vec![0x7f, 0xff, 0xff, 0xff, 1, 2])),
         };
         Step::Request { session, op, body }
