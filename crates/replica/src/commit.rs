@@ -6,6 +6,7 @@ use oxherd_proto::{
     TxnRecord, Xid, Zxid, encode_multi_results,
 };
 use oxherd_tree::{Change, ClientId, Outcome, Tree};
+use oxherd_zab::{LinkId, Role};
 
 use crate::clock::{Clock, Now};
 use crate::connection::{Close, Connection, Side};
@@ -28,9 +29,13 @@ pub(crate) enum Waiter {
 #[derive(Debug)]
 pub(crate) enum Ready {
     /// A committed txn.
-    Txn { header: TxnHeader, record: TxnRecord, waiter: Waiter },
+    Txn { header: TxnHeader, record: TxnRecord, digest: Option<u64>, waiter: Waiter },
     /// A sync whose turn came.
     Sync { client: ClientId, xid: Xid, body: bytes::Bytes },
+    /// The server serves from here on.
+    Serve(Role),
+    /// A learner gets the tree as it is at this place.
+    Walk(LinkId),
 }
 
 /// What the exclusive step works on.
@@ -71,7 +76,7 @@ impl Exclusive<'_> {
         waiter: Waiter,
     ) -> Option<SessionChange> {
         self.changes.clear();
-        let outcome = self.tree.apply(header, record, self.changes);
+        let outcome = self.tree.apply_prepared(header, record, digest, self.changes);
         self.fire(header.zxid);
         if let Waiter::Write { client, xid, op } = waiter {
             self.answer(client, xid, op, outcome);
@@ -123,12 +128,25 @@ impl Exclusive<'_> {
     }
 
     fn answer(&mut self, client: ClientId, xid: Xid, op: OpCode, outcome: Outcome) {
+        if matches!(outcome, Outcome::Error(ErrorCode::SessionMoved)) {
+            // The client carries on over another link; whatever it sends here is of no use to it.
+            // Java: FinalRequestProcessor.processRequest
+            return self.close(client, Close::Now);
+        }
         let mut outcome = Some(outcome);
         self.with(client, |connection, side| {
             let Some(outcome) = outcome.take() else { return };
             let error = if let Outcome::Error(code) = outcome { code } else { ErrorCode::Ok };
             connection.complete(xid, error, |out| encode_outcome(op, outcome, out), side);
         });
+    }
+
+    /// Puts the membership where clients read it.
+    // Java: QuorumPeer.initConfigInZKDatabase
+    pub(crate) fn show_config(&mut self, text: &str, version: i64) {
+        self.changes.clear();
+        self.changes.extend(self.tree.set_config_node(text.as_bytes(), Zxid(version), self.now.unix_ms));
+        self.fire(Zxid(version));
     }
 
     /// Answers a sync: everything committed before it is applied by now.

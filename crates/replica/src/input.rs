@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oxherd_proto::{PASSWORD_LEN, SessionId, Xid};
-use oxherd_tree::{ClientId, Watches};
-use oxherd_zab::{Role, StorageCommand, StorageEvent};
+use oxherd_tree::{ClientId, WalkId, Watches};
+use oxherd_zab::{LinkId, Role, StorageCommand, StorageEvent};
 use parking_lot::Mutex;
 
 use crate::connection::{Close, Connection};
@@ -60,6 +60,8 @@ pub enum Input {
     },
     /// Storage did something it was told to.
     Storage(StorageEvent),
+    /// Something happened on the links to other servers; storage events come as [`Self::Storage`].
+    Peer(oxherd_zab::Input),
     /// Whether storage has room for more than deletes.
     Room(bool),
     /// A snapshot was begun, or could not be; the next one is counted from here.
@@ -79,6 +81,15 @@ pub enum Output {
     Role(Role),
     /// A snapshot of the tree as it is now is due.
     Snapshot,
+    /// For the links to other servers.
+    Peer(oxherd_zab::Output),
+    /// The walk of the tree has begun that the oldest `SendSnapshot` of this link waits for.
+    WalkBegun {
+        /// The link.
+        link: LinkId,
+        /// The walk; to be ended by whoever takes it.
+        walk: WalkId,
+    },
     /// The replica cannot go on; the process must stop.
     Halt(String),
 }

@@ -108,7 +108,6 @@ impl Overlay {
     }
 
     /// Forgets everything, as when proposals are given up with a lost leadership.
-    #[allow(dead_code, reason = "a server alone never loses it")]
     pub(crate) fn clear(&mut self) {
         self.by_path.clear();
         self.queue.clear();

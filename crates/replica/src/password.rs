@@ -22,7 +22,6 @@ pub(crate) fn of_session(session: SessionId) -> [u8; PASSWORD_LEN] {
 
 /// Whether a client that names the session may have it. Session 0 is nobody's.
 // Java: ZooKeeperServer.checkPasswd
-#[allow(dead_code, reason = "a learner asks on behalf of its clients")]
 pub(crate) fn admits(session: SessionId, password: &[u8]) -> bool {
     session != SessionId(0) && password == of_session(session)
 }

@@ -1,5 +1,9 @@
 //! Routes what comes in to the parts and what they want out; decides nothing itself.
 
+mod leading;
+mod learning;
+mod member;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
@@ -18,6 +22,7 @@ use crate::input::{ClientCommand, Connect, Input, Output};
 use crate::overlay::Overlay;
 use crate::password;
 use crate::prepare::{Origin, PrepareContext, PrepareOptions, SessionView, WriteRequest};
+use crate::replica::member::Duty;
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, SnapshotTrigger};
 
@@ -71,6 +76,7 @@ struct PendingSync {
 pub struct Replica {
     options: ReplicaOptions,
     zab: Peer,
+    duty: Duty,
     overlay: Overlay,
     sessions: Sessions,
     containers: Containers,
@@ -114,17 +120,27 @@ impl ProposalLen {
     }
 }
 
-struct View<'a>(&'a Sessions);
+struct View<'a> {
+    sessions: &'a Sessions,
+    /// The session that asks is carried by another server.
+    moved: bool,
+}
 
 impl SessionView for View<'_> {
     fn check(&self, session: SessionId) -> Result<(), ErrorCode> {
-        self.0.check(session)
+        self.sessions.check(session)?;
+        if self.moved { Err(ErrorCode::SessionMoved) } else { Ok(()) }
     }
 }
 
 impl Replica {
     /// A server that is its own ensemble: a leader with a quorum of one.
     pub fn standalone(options: ReplicaOptions, recovered: &Recovered, now: Now) -> Self {
+        let zab = Peer::standalone(options.server, recovered.last_zxid);
+        Self::new(options, zab, Duty::Alone, recovered, now)
+    }
+
+    fn new(options: ReplicaOptions, zab: Peer, duty: Duty, recovered: &Recovered, now: Now) -> Self {
         let clock = Clock::new(now.instant);
         let next_id = password::first_session_id(now.unix_ms, options.server);
         let mut sessions = Sessions::new(clock, options.tick_ms, next_id);
@@ -132,7 +148,8 @@ impl Replica {
             sessions.committed(now.instant, *session, *timeout_ms);
         }
         Self {
-            zab: Peer::standalone(options.server, recovered.last_zxid),
+            zab,
+            duty,
             overlay: Overlay::default(),
             sessions,
             containers: Containers::new(options.containers.clone(), now.instant),
@@ -158,17 +175,27 @@ impl Replica {
         match input {
             Input::Write { client, request } => {
                 let waiter = Waiter::Write { client, xid: request.xid, op: request.op };
-                self.write(now, &request, waiter, tree);
+                match self.duty {
+                    Duty::Alone => self.write(now, &request, waiter, tree),
+                    _ => self.member_write(now, &request, waiter, tree),
+                }
             }
-            Input::Connect(connect) => self.connect(now, &connect, tree),
-            Input::Sync { client, xid, body, .. } => self.sync(client, xid, body),
-            Input::Gone { client, session } => self.sessions.detach(session, client),
+            Input::Connect(connect) => match self.duty {
+                Duty::Alone => self.connect(now, &connect, tree),
+                _ => self.member_connect(now, &connect, tree),
+            },
+            Input::Sync { client, session, xid, body } => match self.duty {
+                Duty::Alone => self.sync(client, xid, body),
+                _ => self.member_sync(PendingSync { after: Zxid::ZERO, client, xid, body }, session),
+            },
+            Input::Gone { client, session } => self.gone(client, session),
             Input::Storage(event) => self.storage(now, event),
+            Input::Peer(input) => self.peer_input(now, input),
             Input::Room(has_room) => self.has_room = has_room,
             Input::SnapshotBegun => self.snapshot.begun(),
             Input::Timeout => self.timeout(now, tree),
         }
-        self.route_zab();
+        self.route_zab(now, tree);
     }
 
     /// The next thing to do.
@@ -178,10 +205,12 @@ impl Replica {
 
     /// When [`Input::Timeout`] is due at the latest.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.sessions.next_expiry(), self.containers.next_check(), self.zab.poll_timeout()]
-            .into_iter()
-            .flatten()
-            .min()
+        let own = if self.duty.proposes() {
+            [self.sessions.next_expiry(), self.containers.next_check()]
+        } else {
+            [None, None]
+        };
+        own.into_iter().chain([self.zab.poll_timeout()]).flatten().min()
     }
 
     /// Whether [`Self::apply`] has something to do.
@@ -195,6 +224,11 @@ impl Replica {
             match ready {
                 Ready::Txn { header, record, waiter } => self.apply_txn(exclusive, &header, &record, waiter),
                 Ready::Sync { client, xid, body } => exclusive.answer_sync(client, xid, &body),
+                Ready::Serve(role) => self.serve(exclusive, role),
+                Ready::Walk(link) => {
+                    let walk = exclusive.tree.begin_walk(self.sessions.persistent());
+                    self.outputs.push_back(Output::WalkBegun { link, walk });
+                }
             }
         }
     }
@@ -202,14 +236,24 @@ impl Replica {
     // ---- writes
 
     fn write(&mut self, now: Now, request: &WriteRequest, waiter: Waiter, tree: &Tree) {
+        self.propose(now, request, waiter, tree, false);
+    }
+
+    /// Makes the txn for a request and puts it on its way; `moved` says that another server carries the
+    /// session by now.
+    fn propose(&mut self, now: Now, request: &WriteRequest, waiter: Waiter, tree: &Tree, moved: bool) {
         let Some(zxid) = self.zab.next_zxid() else {
-            return self.halt("the zxid counter of this epoch has come to its end");
+            if let Duty::Alone = self.duty {
+                self.halt("the zxid counter of this epoch has come to its end");
+            }
+            // A leader that is about to leave: its links end with its role.
+            return;
         };
         let context = PrepareContext {
             tree,
             zxid,
             unix_ms: now.unix_ms,
-            sessions: &View(&self.sessions),
+            sessions: &View { sessions: &self.sessions, moved },
             options: &self.options.prepare,
         };
         let prepared = if self.has_room || !request.grows() {
@@ -221,11 +265,15 @@ impl Replica {
             self.sessions.set_closing(request.session);
         }
         let payload = Bytes::from(encode_txn(&prepared.header, &prepared.record, prepared.digest.as_ref()));
-        self.snapshot.note_txn(payload.len());
+        self.note_logged(payload.len());
         self.proposal_len.note(payload.len());
         self.proposed.push_back(Proposed { header: prepared.header, record: prepared.record, waiter });
         self.last_proposed = zxid;
         self.zab.propose(zxid, payload);
+    }
+
+    fn note_logged(&mut self, len: usize) {
+        self.snapshot.note_txn(len);
         if self.snapshot.is_due() {
             self.snapshot.requested();
             self.outputs.push_back(Output::Snapshot);
@@ -289,6 +337,13 @@ impl Replica {
     }
 
     fn timeout(&mut self, now: Now, tree: &Tree) {
+        if self.duty.proposes() {
+            self.end_what_is_due(now, tree);
+        }
+        self.zab.handle(now.instant, ZabInput::Timeout);
+    }
+
+    fn end_what_is_due(&mut self, now: Now, tree: &Tree) {
         for session in self.sessions.expire(now.instant) {
             tracing::info!(%session, "the session has expired");
             self.internal(now, session, OpCode::CloseSession, Bytes::new(), tree);
@@ -296,7 +351,6 @@ impl Replica {
         for path in self.containers.due(now, tree) {
             self.internal(now, SessionId(0), OpCode::DeleteContainer, path.into_bytes(), tree);
         }
-        self.zab.handle(now.instant, ZabInput::Timeout);
     }
 
     // ---- agreement and storage
@@ -308,13 +362,12 @@ impl Replica {
         self.zab.handle(now.instant, ZabInput::Storage(event));
     }
 
-    fn route_zab(&mut self) {
+    fn route_zab(&mut self, now: Now, tree: &Tree) {
         while let Some(output) = self.zab.poll_output() {
             match output {
                 ZabOutput::Storage(command) => self.outputs.push_back(Output::Storage(command)),
                 ZabOutput::Deliver { zxid, payload } => self.deliver(zxid, payload),
-                ZabOutput::Role(role) => self.outputs.push_back(Output::Role(role)),
-                other => self.halt(&format!("a standalone server has no use for {other:?}")),
+                other => self.member_output(now, other, tree),
             }
         }
     }
@@ -324,9 +377,10 @@ impl Replica {
         if own && let Some(Proposed { header, record, waiter }) = self.proposed.pop_front() {
             self.ready.push_back(Ready::Txn { header, record, waiter });
         } else {
+            self.note_logged(payload.len());
             match decode_txn(payload) {
                 Ok(txn) => {
-                    let waiter = Waiter::Nobody;
+                    let waiter = self.claim(&txn.header);
                     self.ready.push_back(Ready::Txn { header: txn.header, record: txn.record, waiter });
                 }
                 Err(error) => self.halt(&format!("the committed txn {zxid} cannot be read: {error}")),
@@ -378,7 +432,10 @@ impl Replica {
         self.digests.push_back((zxid, digest));
     }
 
-    fn session_ready(&self, exclusive: &mut Exclusive<'_>, session: SessionId, client: ClientId) {
+    fn session_ready(&mut self, exclusive: &mut Exclusive<'_>, session: SessionId, client: ClientId) {
+        if self.duty.learns() {
+            self.sessions.adopt(exclusive.now.instant, session, 0, client);
+        }
         let Some(pulse) = self.sessions.pulse(session) else { return };
         let now_ms = exclusive.clock.ms(exclusive.now.instant);
         exclusive.clients.with(client, &mut |connection| {
@@ -388,6 +445,7 @@ impl Replica {
 
     /// The link that asked gets its reply and closes by itself; any other is closed without a word.
     fn session_closed(&mut self, exclusive: &mut Exclusive<'_>, session: SessionId, waiter: Waiter) {
+        self.duty.forget(session);
         let Some(client) = self.sessions.remove(session) else { return };
         if !matches!(waiter, Waiter::Write { client: asked, .. } if asked == client) {
             exclusive.close(client, Close::Now);

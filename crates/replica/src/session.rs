@@ -67,16 +67,72 @@ impl Sessions {
 
     /// Makes an id and tracks it; it counts as a session once its txn is applied.
     pub fn create(&mut self, now: Instant, timeout_ms: i32, client: ClientId) -> SessionId {
+        let id = self.next_id();
+        self.adopt(now, id, timeout_ms, client);
+        id
+    }
+
+    /// Makes an id for a session that the leader is asked to make.
+    pub(crate) fn next_id(&mut self) -> SessionId {
         let id = self.next_id;
         self.next_id = SessionId(id.0.wrapping_add(1));
         if self.next_id == SessionId::CONTAINER {
             self.next_id.0 += 1;
         }
+        id
+    }
+
+    /// Tracks a session whose id another server made; it counts once its txn is applied.
+    pub(crate) fn announced(&mut self, now: Instant, id: SessionId, timeout_ms: i32) {
+        self.track(now, id, timeout_ms);
+    }
+
+    /// A session that lives, as the leader says, is carried by this link from now on.
+    pub(crate) fn adopt(&mut self, now: Instant, id: SessionId, timeout_ms: i32, client: ClientId) {
         self.track(now, id, timeout_ms);
         if let Some(session) = self.by_id.get_mut(&id) {
             session.client = Some(client);
         }
-        id
+    }
+
+    /// A learner has heard of the session; whether it lives.
+    // Java: SessionTrackerImpl.touchSession
+    pub(crate) fn touch(&mut self, now: Instant, id: SessionId, timeout_ms: i32) -> bool {
+        let now_ms = self.clock.ms(now);
+        let alive = self.by_id.get(&id).filter(|session| !session.closing);
+        if let Some(session) = alive {
+            session.pulse.touch(now_ms, timeout_of(timeout_ms));
+        }
+        alive.is_some()
+    }
+
+    /// Sessions of this server's links that were heard of since `since`, with their timeouts in ms.
+    pub(crate) fn heard_since(&self, since: Instant) -> Vec<(SessionId, i32)> {
+        let carried = self.by_id.iter().filter(|(_, session)| session.client.is_some());
+        carried.filter_map(|(id, _)| Some((*id, self.heard(*id, since)?))).collect()
+    }
+
+    /// The timeout of a session that was heard of since `since`, in ms.
+    pub(crate) fn heard(&self, id: SessionId, since: Instant) -> Option<i32> {
+        let pulse = &self.by_id.get(&id)?.pulse;
+        let timeout_ms = i32::try_from(pulse.timeout_ms.load(Ordering::Relaxed)).unwrap_or(i32::MAX);
+        (pulse.heard_ms.load(Ordering::Relaxed) >= self.clock.ms(since)).then_some(timeout_ms)
+    }
+
+    /// The role has changed: what counts is what is committed, nobody is connected, and every session
+    /// has its full time again.
+    pub(crate) fn restart(&mut self, now: Instant) {
+        let committed = self.persistent();
+        self.replace(now, &committed);
+    }
+
+    /// Another history: these are the sessions.
+    pub(crate) fn replace(&mut self, now: Instant, sessions: &[(SessionId, i32)]) {
+        self.by_id.clear();
+        self.buckets.clear();
+        for (id, timeout_ms) in sessions {
+            self.committed(now, *id, *timeout_ms);
+        }
     }
 
     /// The session's txn is applied, here or by replay.

@@ -154,6 +154,11 @@ impl Peer {
         self.local.history.delivered()
     }
 
+    /// Last zxid known to be committed; [`Self::delivered`] once everything up to it is durable here.
+    pub fn committed(&self) -> Zxid {
+        self.local.history.committed()
+    }
+
     /// A client's session was heard of; a learner tells the leader at its next ping.
     pub fn touch(&mut self, session: SessionId, timeout_ms: i32) {
         if let Phase::Learning(learner) = &mut self.phase {
