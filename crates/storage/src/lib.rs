@@ -14,8 +14,10 @@ mod log;
 mod purge;
 mod reader;
 mod recover;
-pub mod sim_disk;
+mod scan;
+mod sim_disk;
 mod snapshot;
+mod truncate;
 
 pub use disk::{Disk, DiskFile, OsDisk};
 pub use epoch::{EpochFile, Epochs, read_epochs, write_epoch};
@@ -24,8 +26,9 @@ pub use layout::Layout;
 pub use lock::DirLock;
 pub use log::{Log, LogOptions};
 pub use purge::purge;
-pub use reader::{LogFile, LogReader, LogRecord, ScanEnd, TornTail, cut, log_files, log_files_from, scan};
+pub use reader::{LogFile, LogReader, LogRecord, log_files, log_files_from};
 pub use recover::{Recovery, RecoverySink, recover};
+pub use scan::{ScanEnd, TornTail, cut, scan};
 pub use sim_disk::{CrashOutcome, Fault, SimDisk, SimFile};
 pub use snapshot::{
     BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole, snapshots,

@@ -16,7 +16,8 @@ use oxherd_proto::Zxid;
 
 use crate::disk::{Disk, DiskFile};
 use crate::durable::{Mark, MarkFile};
-use crate::error::{StorageError, is_no_space};
+use crate::error::StorageError;
+use crate::truncate::Cut;
 
 pub(crate) const HEADER_LEN: u64 = 16;
 pub(crate) const RECORD_HEAD_LEN: usize = 12;
@@ -51,6 +52,8 @@ struct Segment<F> {
     first: Zxid,
     position: u64,
     reserved: u64,
+    /// Where the last sync found the end.
+    synced: u64,
 }
 
 /// The end of the log, where txns are appended.
@@ -63,8 +66,6 @@ pub struct Log<D: Disk> {
     dir: PathBuf,
     options: LogOptions,
     segment: Option<Segment<D::File>>,
-    /// Files that were left since the last sync.
-    left: Vec<Segment<D::File>>,
     mark: MarkFile<D::File>,
     dir_changed: bool,
     roll_next: bool,
@@ -82,7 +83,6 @@ impl<D: Disk> Log<D> {
             dir: dir.to_owned(),
             options,
             segment: None,
-            left: Vec::new(),
             mark,
             dir_changed: true,
             roll_next: true,
@@ -106,13 +106,12 @@ impl<D: Disk> Log<D> {
         let len = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
         self.make_ready(*first, len)?;
         let Some(segment) = &mut self.segment else { return self.fail_closed() };
-        let written = segment.file.write_at(&self.buffer, segment.position);
-        if let Err(source) = written {
-            let path = segment.path.clone();
-            self.poisoned = true;
-            return Err(StorageError::Io { action: "append to", path, source });
+        if let Err(error) = segment.write(&self.buffer) {
+            let clean = error.is_no_space() && segment.forget_rest().is_ok();
+            self.poisoned |= !clean;
+            self.has_room = false;
+            return Err(error);
         }
-        segment.position += len;
         if self.options.file_bytes_max.is_some_and(|max| segment.position >= max) {
             self.roll_next = true;
         }
@@ -122,34 +121,29 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// Makes everything appended durable: files that were left, the current one, and new names.
+    /// Makes everything appended durable, its file's name included.
     // Java: FileTxnLog.commit
     pub fn sync(&mut self) -> Result<(), StorageError> {
         self.check()?;
-        let result = if self.options.sync { self.sync_files() } else { Ok(()) };
+        let result = if self.options.sync { self.sync_segment() } else { Ok(()) };
         self.poisoned |= result.is_err();
-        result?;
-        self.left.clear();
-        if let Some(segment) = &self.segment {
-            let mark = Mark { file: segment.first, offset: segment.position };
-            let written = self.mark.write(mark);
-            self.poisoned |= written.as_ref().is_err_and(|error| !error.is_no_space());
-            if self.poisoned {
-                return written;
-            }
-        }
-        Ok(())
+        result
     }
 
-    fn sync_files(&mut self) -> Result<(), StorageError> {
-        for segment in self.left.iter_mut().chain(&mut self.segment) {
-            segment.file.sync().map_err(StorageError::io("sync", &segment.path))?;
-        }
+    fn sync_segment(&mut self) -> Result<(), StorageError> {
         if self.dir_changed {
             self.disk.sync_dir(&self.dir).map_err(StorageError::io("sync", &self.dir))?;
             self.dir_changed = false;
         }
-        Ok(())
+        let Some(segment) = &mut self.segment else { return Ok(()) };
+        segment.file.sync().map_err(StorageError::io("sync", &segment.path))?;
+        segment.synced = segment.position;
+        let mark = Mark { file: segment.first, offset: segment.position };
+        match self.mark.write(mark) {
+            // The mark stays lower than it could be.
+            Err(error) if error.is_no_space() => Ok(()),
+            written => written,
+        }
     }
 
     /// The next txn begins a new file.
@@ -167,10 +161,12 @@ impl<D: Disk> Log<D> {
     pub fn retry_room(&mut self) -> bool {
         if !self.poisoned && !self.has_room {
             let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
-            self.has_room = match &mut self.segment {
-                Some(segment) => segment.reserve(step).is_ok(),
-                None => self.disk.free_bytes(&self.dir).is_ok_and(|free| free > step + RESERVE_BYTES),
+            let reserved = match &mut self.segment {
+                Some(segment) => segment.reserve(step).map(|()| true),
+                None => Ok(self.disk.free_bytes(&self.dir).is_ok_and(|free| free > step + RESERVE_BYTES)),
             };
+            self.poisoned |= reserved.as_ref().is_err_and(|error| !error.is_no_space());
+            self.has_room = reserved.unwrap_or(false);
         }
         self.has_room
     }
@@ -180,11 +176,16 @@ impl<D: Disk> Log<D> {
     pub fn truncate(&mut self, zxid: Zxid) -> Result<(), StorageError> {
         self.check()?;
         self.segment = None;
-        self.left.clear();
         self.roll_next = true;
-        let result = crate::reader::truncate(&self.disk, &self.dir, zxid);
+        let result = self.cut_behind(zxid);
         self.poisoned |= result.is_err();
         result
+    }
+
+    fn cut_behind(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+        let cut = Cut::plan(&self.disk, &self.dir, zxid)?;
+        self.mark.write_durably(cut.mark())?;
+        cut.carry_out(&self.disk, &self.dir)
     }
 
     fn check(&self) -> Result<(), StorageError> {
@@ -197,10 +198,12 @@ impl<D: Disk> Log<D> {
     }
 
     fn make_ready(&mut self, first: Zxid, len: u64) -> Result<(), StorageError> {
-        if self.roll_next || self.segment.is_none() {
+        let may_roll = self.roll_next && (self.has_room || self.segment.is_none());
+        if may_roll || self.segment.is_none() {
+            self.finish_file()?;
             match self.begin_file(first, len) {
                 Ok(segment) => {
-                    self.left.extend(self.segment.replace(segment));
+                    self.segment = Some(segment);
                     self.roll_next = false;
                 }
                 // A roll can wait; the file in use goes on while its reserve lasts.
@@ -211,6 +214,14 @@ impl<D: Disk> Log<D> {
         self.reserve_ahead(len)
     }
 
+    /// A file that another follows is durable, so nothing in it is ever a torn tail.
+    fn finish_file(&mut self) -> Result<(), StorageError> {
+        match &self.segment {
+            Some(segment) if segment.synced < segment.position => self.sync(),
+            _ => Ok(()),
+        }
+    }
+
     fn begin_file(&mut self, first: Zxid, len: u64) -> Result<Segment<D::File>, StorageError> {
         let path = self.dir.join(file_name(first));
         let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
@@ -218,7 +229,8 @@ impl<D: Disk> Log<D> {
         let mut header = [0; HEADER_LEN as usize];
         header[..8].copy_from_slice(&MAGIC_AND_VERSION);
         let begun = file.write_at(&header, 0).map_err(StorageError::io("write", &path));
-        let mut segment = Segment { file, path, first, position: HEADER_LEN, reserved: HEADER_LEN };
+        let mut segment =
+            Segment { file, path, first, position: HEADER_LEN, reserved: HEADER_LEN, synced: 0 };
         let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
         let reserved = begun.and_then(|()| {
             let full = segment.reserve(step);
@@ -228,6 +240,8 @@ impl<D: Disk> Log<D> {
             Ok(()) => Ok(segment),
             Err(error) => {
                 self.disk.remove(&segment.path).map_err(StorageError::io("remove", &segment.path))?;
+                // Were the name to come back, readers would take it for where its txns are.
+                self.disk.sync_dir(&self.dir).map_err(StorageError::io("sync", &self.dir))?;
                 Err(error)
             }
         }
@@ -264,18 +278,24 @@ impl<D: Disk> Log<D> {
 }
 
 impl<F: DiskFile> Segment<F> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
+        self.file.write_at(bytes, self.position).map_err(StorageError::io("append to", &self.path))?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// Takes back what a write left that did not succeed.
+    fn forget_rest(&mut self) -> Result<(), StorageError> {
+        self.file.set_len(self.position).map_err(StorageError::io("cut", &self.path))?;
+        self.reserved = self.position;
+        Ok(())
+    }
+
     fn reserve(&mut self, step: u64) -> Result<(), StorageError> {
         let len = self.reserved + step;
-        match self.file.allocate(len) {
-            Ok(()) => {
-                self.reserved = len;
-                Ok(())
-            }
-            Err(source) => {
-                debug_assert!(is_no_space(&source) || source.kind() != io::ErrorKind::InvalidInput);
-                Err(StorageError::Io { action: "reserve space in", path: self.path.clone(), source })
-            }
-        }
+        self.file.allocate(len).map_err(StorageError::io("reserve space in", &self.path))?;
+        self.reserved = len;
+        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! Reading the log: files in order, records checked one by one, damage told apart from a torn tail.
+//! Reading one file of the log, record by record, and knowing all of them by name.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,6 @@ use bytes::{Buf, Bytes, BytesMut};
 use oxherd_proto::{Jute, TxnHeader, Zxid};
 
 use crate::disk::{Disk, DiskFile};
-use crate::durable::{self, Mark};
 use crate::error::StorageError;
 use crate::log::{HEADER_LEN, RECORD_END, RECORD_HEAD_LEN};
 
@@ -14,8 +13,9 @@ const MAGIC: [u8; 4] = *b"ZKLG";
 const READ_BYTES: usize = 1 << 20;
 /// Longest txn taken, in bytes: what frames of the largest configurable size can become.
 const TXN_LEN_MAX: usize = 512 << 20;
-const REPAIR: &str = "stop this server, keep a copy of its directories, then either empty both (it learns \
-    everything from the leader of its ensemble) or go back to an older snapshot with its logs";
+pub(crate) const REPAIR: &str = "stop this server, keep a copy of its directories, then either empty both (it learns \
+    everything from the leader of its ensemble) or go back to an older snapshot with its logs \
+    (without the file oxherd.durable, which says how much there must be)";
 
 /// One file of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,23 +26,15 @@ pub struct LogFile {
     pub first: Zxid,
 }
 
-/// What is left of a batch that was being written when the server died.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TornTail {
-    /// The file.
-    pub path: PathBuf,
-    /// Where the last whole record ends.
-    pub offset: u64,
-    /// Why the next one is not whole.
-    pub reason: String,
-}
-
 /// Files of the log, oldest first.
 pub fn log_files<D: Disk>(disk: &D, dir: &Path) -> Result<Vec<LogFile>, StorageError> {
     let names = disk.list(dir).map_err(StorageError::io("list", dir))?;
-    let zxid = |name: &str| i64::from_str_radix(name.strip_prefix("log.")?, 16).ok().map(Zxid);
-    let mut files: Vec<LogFile> =
-        names.iter().filter_map(|name| zxid(name).map(|first| LogFile { path: dir.join(name), first })).collect();
+    let zxid =
+        |name: &str| i64::from_str_radix(name.strip_prefix("log.")?, 16).ok().filter(|z| *z >= 0).map(Zxid);
+    let mut files: Vec<LogFile> = names
+        .iter()
+        .filter_map(|name| zxid(name).map(|first| LogFile { path: dir.join(name), first }))
+        .collect();
     files.sort_unstable_by_key(|file| file.first);
     Ok(files)
 }
@@ -65,11 +57,19 @@ pub struct LogRecord {
     pub end: u64,
 }
 
-enum Step {
+pub(crate) enum Step {
     Record(LogRecord),
     /// Zeros or the end of the file.
     End,
     /// Bytes that are no record.
+    Bad(String),
+}
+
+/// How a file begins.
+pub(crate) enum Head {
+    Good,
+    /// Nothing is in it yet, not even a header.
+    Empty,
     Bad(String),
 }
 
@@ -87,18 +87,40 @@ pub struct LogReader<F> {
 impl<F: DiskFile> LogReader<F> {
     /// Opens a file and checks its header; `None` for a file that holds nothing yet, not even a header.
     pub fn open<D: Disk<File = F>>(disk: &D, path: &Path) -> Result<Option<Self>, StorageError> {
+        let (reader, head) = Self::begin(disk, path)?;
+        match head {
+            Head::Good => Ok(Some(reader)),
+            Head::Empty => Ok(None),
+            Head::Bad(reason) => Err(reader.damaged(0, reason)),
+        }
+    }
+
+    pub(crate) fn begin<D: Disk<File = F>>(disk: &D, path: &Path) -> Result<(Self, Head), StorageError> {
         let file = disk.open(path).map_err(StorageError::io("open", path))?;
         let len = file.len().map_err(StorageError::io("measure", path))?;
         let mut reader = Self { file, path: path.to_owned(), buffer: BytesMut::new(), offset: 0, len };
         let header_len = usize::try_from(HEADER_LEN).expect("16 fits");
-        if reader.fill(header_len)? < header_len || reader.buffer[..header_len].iter().all(|byte| *byte == 0) {
-            return Ok(None);
+        let have = reader.fill(header_len)?.min(header_len);
+        if reader.buffer[..have].iter().all(|byte| *byte == 0) {
+            return Ok((reader, Head::Empty));
         }
-        if reader.buffer[..4] != MAGIC {
-            return Err(reader.damaged(0, "it does not begin as a txn log does".to_owned()));
+        if have < header_len || reader.buffer[..4] != MAGIC {
+            return Ok((reader, Head::Bad("it does not begin as a txn log does".to_owned())));
         }
         reader.skip(header_len);
-        Ok(Some(reader))
+        Ok((reader, Head::Good))
+    }
+
+    /// The next record; `None` at the end of the log in this file.
+    ///
+    /// Errors: [`StorageError::Damaged`] for bytes that are no record, be they a torn tail or not.
+    pub fn next_record(&mut self) -> Result<Option<LogRecord>, StorageError> {
+        let at = self.offset;
+        match self.step()? {
+            Step::Record(record) => Ok(Some(record)),
+            Step::End => Ok(None),
+            Step::Bad(reason) => Err(self.damaged(at, reason)),
+        }
     }
 
     /// Where the next record begins.
@@ -106,7 +128,7 @@ impl<F: DiskFile> LogReader<F> {
         self.offset
     }
 
-    fn damaged(&self, offset: u64, reason: String) -> StorageError {
+    pub(crate) fn damaged(&self, offset: u64, reason: String) -> StorageError {
         StorageError::Damaged { path: self.path.clone(), offset, reason, repair: REPAIR }
     }
 
@@ -133,7 +155,7 @@ impl<F: DiskFile> LogReader<F> {
     }
 
     // Java: Util.readTxnBytes, FileTxnLog.FileTxnIterator.next
-    fn step(&mut self) -> Result<Step, StorageError> {
+    pub(crate) fn step(&mut self) -> Result<Step, StorageError> {
         let have = self.fill(RECORD_HEAD_LEN)?;
         if self.buffer[..have.min(RECORD_HEAD_LEN)].iter().all(|byte| *byte == 0) {
             return Ok(Step::End);
@@ -169,169 +191,49 @@ impl<F: DiskFile> LogReader<F> {
     }
 
     /// Whether anything but zeros follows.
-    fn rest_is_zero(&mut self) -> Result<bool, StorageError> {
+    pub(crate) fn rest_is_zero(&mut self) -> Result<bool, StorageError> {
         loop {
             let have = self.fill(1)?;
             if have == 0 {
                 return Ok(true);
             }
-            if self.buffer.iter().any(|byte| *byte != 0) {
+            if !is_zero(&self.buffer) {
                 return Ok(false);
             }
             self.skip(have);
         }
     }
-}
 
-/// How a scan ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ScanEnd {
-    /// The last txn given out; `None` when there was none.
-    pub last: Option<Zxid>,
-    /// A torn tail that was found behind it.
-    pub torn: Option<TornTail>,
-}
-
-/// Gives every txn from `from` on to `take`, oldest first. `progress` hears of bytes as they are read.
-///
-/// Errors: damage before the end of what was ever acknowledged, and a gap within an epoch.
-pub fn scan<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    from: Zxid,
-    take: &mut dyn FnMut(LogRecord) -> Result<(), StorageError>,
-    progress: &mut dyn FnMut(u64),
-) -> Result<ScanEnd, StorageError> {
-    let files = log_files(disk, dir)?;
-    let mark = durable::read(disk, dir);
-    let wanted = log_files_from(&files, from);
-    let before = (from > Zxid(1)).then(|| Zxid(from.0 - 1));
-    let mut end = ScanEnd { last: before, torn: None };
-    for (number, file) in wanted.iter().enumerate() {
-        let is_last = number + 1 == wanted.len();
-        let mut scan = FileScan { from, last: end.last, take, progress };
-        let (last, torn) = scan.run(disk, file, if is_last { Tail::MayBeTorn(mark) } else { Tail::Whole })?;
-        end = ScanEnd { last, torn };
-    }
-    Ok(end)
-}
-
-#[derive(Clone, Copy)]
-enum Tail {
-    /// Another file follows: it was synced before that one was begun.
-    Whole,
-    /// The newest file; what lies before the mark was acknowledged.
-    MayBeTorn(Option<Mark>),
-}
-
-struct FileScan<'a> {
-    from: Zxid,
-    last: Option<Zxid>,
-    take: &'a mut dyn FnMut(LogRecord) -> Result<(), StorageError>,
-    progress: &'a mut dyn FnMut(u64),
-}
-
-impl FileScan<'_> {
-    fn run<D: Disk>(
-        &mut self,
-        disk: &D,
-        file: &LogFile,
-        tail: Tail,
-    ) -> Result<(Option<Zxid>, Option<TornTail>), StorageError> {
-        let Some(mut reader) = LogReader::open(disk, &file.path)? else {
-            return Ok((self.last, None));
-        };
+    /// Whether a whole record is anywhere behind; slow, for files that are already known to be damaged.
+    pub(crate) fn a_record_follows(&mut self) -> Result<bool, StorageError> {
         loop {
-            let at = reader.position();
-            match reader.step()? {
-                Step::Record(record) => {
-                    (self.progress)(record.end - at);
-                    self.record(record, &reader, at)?;
-                }
-                Step::End => {
-                    let torn = if reader.rest_is_zero()? {
-                        None
-                    } else {
-                        Some("bytes follow the end of the log".to_owned())
-                    };
-                    return self.finish(&reader, file, at, torn, tail);
-                }
-                Step::Bad(reason) => return self.finish(&reader, file, at, Some(reason), tail),
+            let have = self.fill(RECORD_HEAD_LEN)?;
+            if have < RECORD_HEAD_LEN {
+                return Ok(false);
+            }
+            if self.may_begin_here()? && matches!(self.step()?, Step::Record(_)) {
+                return Ok(true);
+            }
+            if !self.buffer.is_empty() {
+                self.skip(1);
             }
         }
     }
 
-    fn record<F: DiskFile>(&mut self, record: LogRecord, reader: &LogReader<F>, at: u64) -> Result<(), StorageError> {
-        let zxid = record.zxid;
-        if let Some(last) = self.last {
-            if zxid <= last {
-                // The original writes a txn again when it restarts in the middle of one; replay is idempotent.
-                return if zxid < self.from { Ok(()) } else { (self.take)(record) };
-            }
-            if zxid.epoch() == last.epoch() && zxid != last.next() {
-                return Err(reader.damaged(at, format!("the txns between {last} and {zxid} are missing")));
-            }
+    /// Whether head and closing byte look like those of a record.
+    fn may_begin_here(&self) -> Result<bool, StorageError> {
+        let claimed = i32::from_be_bytes(*self.buffer[8..].first_chunk().expect("the head is in the buffer"));
+        let Some(len) = u64::try_from(claimed).ok().filter(|len| *len > 0) else { return Ok(false) };
+        let last = self.offset + RECORD_HEAD_LEN as u64 + len;
+        if self.buffer[..4] != [0; 4] || last >= self.len {
+            return Ok(false);
         }
-        self.last = Some(zxid);
-        if zxid < self.from { Ok(()) } else { (self.take)(record) }
-    }
-
-    fn finish<F: DiskFile>(
-        &self,
-        reader: &LogReader<F>,
-        file: &LogFile,
-        at: u64,
-        bad: Option<String>,
-        tail: Tail,
-    ) -> Result<(Option<Zxid>, Option<TornTail>), StorageError> {
-        let acknowledged = match tail {
-            Tail::Whole => bad.is_some(),
-            Tail::MayBeTorn(Some(mark)) => mark.file == file.first && at < mark.offset,
-            Tail::MayBeTorn(None) => false,
-        };
-        if acknowledged {
-            let last = self.last.map_or_else(|| "no txn".to_owned(), |last| last.to_string());
-            let reason = bad.unwrap_or_else(|| "the log ends before what was acknowledged".to_owned());
-            return Err(reader.damaged(at, format!("{reason} (the last good txn is {last})")));
-        }
-        let torn = bad.map(|reason| TornTail { path: file.path.clone(), offset: at, reason });
-        Ok((self.last, torn))
+        let mut byte = [0];
+        let count = self.file.read_at(&mut byte, last).map_err(StorageError::io("read", &self.path))?;
+        Ok(count == 1 && byte[0] == RECORD_END)
     }
 }
 
-/// Cuts a torn tail off, durably, so that no later reader sees it.
-pub fn cut<D: Disk>(disk: &D, torn: &TornTail) -> Result<(), StorageError> {
-    let mut file = disk.open(&torn.path).map_err(StorageError::io("open", &torn.path))?;
-    file.set_len(torn.offset).map_err(StorageError::io("cut", &torn.path))?;
-    file.sync().map_err(StorageError::io("sync", &torn.path))
-}
-
-/// Cuts everything behind `zxid`: the rest of its file and all later files, durably.
-// Java: FileTxnLog.truncate
-pub(crate) fn truncate<D: Disk>(disk: &D, dir: &Path, zxid: Zxid) -> Result<(), StorageError> {
-    let files = log_files(disk, dir)?;
-    let Some(holder) = log_files_from(&files, zxid).first().filter(|file| file.first <= zxid) else {
-        let reason = format!("{}: no log file holds {zxid}, so the log cannot be cut behind it", dir.display());
-        return Err(StorageError::Refused(reason));
-    };
-    // Later files first: a crash in between must not leave a gap.
-    for file in files.iter().rev().filter(|file| file.first > holder.first) {
-        disk.remove(&file.path).map_err(StorageError::io("remove", &file.path))?;
-        disk.sync_dir(dir).map_err(StorageError::io("sync", dir))?;
-    }
-    let offset = end_of(disk, holder, zxid)?;
-    cut(disk, &TornTail { path: holder.path.clone(), offset, reason: String::new() })
-}
-
-/// Where the record of `zxid`, or the last one before it, ends.
-fn end_of<D: Disk>(disk: &D, file: &LogFile, zxid: Zxid) -> Result<u64, StorageError> {
-    let Some(mut reader) = LogReader::open(disk, &file.path)? else { return Ok(0) };
-    let mut end = HEADER_LEN;
-    while let Step::Record(record) = reader.step()? {
-        if record.zxid > zxid {
-            break;
-        }
-        end = record.end;
-    }
-    Ok(end)
+fn is_zero(bytes: &[u8]) -> bool {
+    bytes.chunks(64).all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
 }

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use oxherd_proto::Zxid;
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
 use crate::layout::Layout;
-use crate::reader::{self, TornTail};
+use crate::reader;
+use crate::scan::{self, TornTail};
 use crate::snapshot::{self, Seal, SnapshotBody, SnapshotFile};
 
 /// Snapshots that are tried before giving up.
@@ -44,7 +45,7 @@ pub struct Recovery {
 
 /// Recovers from the directories.
 ///
-/// Errors: no snapshot is whole; there are logs and no snapshot (unless `trust_empty`); the log is
+/// What it found is durable when it returns. Errors: no snapshot is whole; there are logs and no snapshot (unless `trust_empty`); the log is
 /// damaged before the end of what was acknowledged.
 // Java: FileTxnSnapLog.restore
 pub fn recover<D: Disk>(
@@ -96,7 +97,8 @@ fn refuse_without_snapshot(
     if !recovery.skipped.is_empty() {
         let list: Vec<String> =
             recovery.skipped.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect();
-        let reason = format!("none of the snapshots in {} is whole:\n{}", layout.snap_dir.display(), list.join("\n"));
+        let reason =
+            format!("none of the snapshots in {} is whole:\n{}", layout.snap_dir.display(), list.join("\n"));
         return Err(StorageError::Refused(reason));
     }
     if no_logs || trust_empty {
@@ -122,7 +124,7 @@ fn replay<D: Disk>(
     let (mut done, mut reported, mut txns) = (0, 0, 0_u64);
     let mut bytes = 0;
     let sink = std::cell::RefCell::new(sink);
-    let end = reader::scan(
+    let end = scan::scan(
         disk,
         &layout.log_dir,
         from,
@@ -142,15 +144,29 @@ fn replay<D: Disk>(
     recovery.txns = txns;
     recovery.last_zxid = recovery.last_zxid.max(end.last.unwrap_or(Zxid::ZERO));
     if let Some(torn) = end.torn {
-        reader::cut(disk, &torn)?;
+        scan::cut(disk, &torn)?;
         recovery.torn = Some(torn);
+    }
+    keep(disk, layout)
+}
+
+/// Makes durable what was found. A server that was killed may have left what it had not synced yet: it can
+/// be read, and would still be lost with the machine after it was served.
+fn keep<D: Disk>(disk: &D, layout: &Layout) -> Result<(), StorageError> {
+    if let Some(last) = reader::log_files(disk, &layout.log_dir)?.last() {
+        let mut file = disk.open(&last.path).map_err(StorageError::io("open", &last.path))?;
+        file.sync().map_err(StorageError::io("sync", &last.path))?;
+        disk.sync_dir(&layout.log_dir).map_err(StorageError::io("sync", &layout.log_dir))?;
+    }
+    let names = disk.list(&layout.snap_dir).map_err(StorageError::io("list", &layout.snap_dir))?;
+    if !names.is_empty() {
+        disk.sync_dir(&layout.snap_dir).map_err(StorageError::io("sync", &layout.snap_dir))?;
     }
     Ok(())
 }
 
 /// Bytes of the log files that replay reads; reserved space counts, so progress may jump at the end.
 fn log_bytes<D: Disk>(disk: &D, layout: &Layout, from: Zxid) -> Result<u64, StorageError> {
-    use crate::disk::DiskFile;
     let files = reader::log_files(disk, &layout.log_dir)?;
     let mut total = 0;
     for file in reader::log_files_from(&files, from) {
