@@ -70,8 +70,13 @@ impl Summary {
     pub fn add(&self, value: i64) {
         self.sum.fetch_add(value, Relaxed);
         self.count.fetch_add(1, Relaxed);
-        self.least.fetch_min(value, Relaxed);
-        self.greatest.fetch_max(value, Relaxed);
+        // The extremes change seldom; a plain read spares the exchange.
+        if value < self.least.load(Relaxed) {
+            self.least.fetch_min(value, Relaxed);
+        }
+        if value > self.greatest.load(Relaxed) {
+            self.greatest.fetch_max(value, Relaxed);
+        }
     }
 
     /// Mean with four decimals; 0 without values.
@@ -267,5 +272,25 @@ impl<I: Instrument> SummarySet<I> {
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Arc<I>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn means_round_halves_up_on_the_exact_quotient() {
+        let cases = [
+            ((27, 11), 2.4545),
+            ((1, 32), 0.0313),
+            ((-1, 32), -0.0313),
+            ((1, 20_000), 0.0001),
+            ((2, 3), 0.6667),
+            ((5, 0), 0.0),
+        ];
+        for ((sum, count), want) in cases {
+            assert_eq!(mean(sum, count).to_bits(), f64::to_bits(want), "{sum}/{count}");
+        }
     }
 }

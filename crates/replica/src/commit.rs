@@ -2,8 +2,8 @@
 
 use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, SyncRequest, TxnHeader,
-    TxnRecord, Xid, Zxid, encode_multi_results,
+    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, SyncRequest, TxnHeader, TxnRecord,
+    Xid, Zxid, encode_multi_results,
 };
 use oxherd_tree::{Change, ClientId, Outcome, Tree};
 use oxherd_zab::{LinkId, Role};
@@ -73,6 +73,7 @@ impl Exclusive<'_> {
         &mut self,
         header: &TxnHeader,
         record: &TxnRecord,
+        digest: Option<u64>,
         waiter: Waiter,
     ) -> Option<SessionChange> {
         self.changes.clear();

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use oxherd_proto::{ErrorCode, SessionId, StatPersisted, Str, Zxid};
-use oxherd_tree::{AclList, NodeView, Tree};
+use oxherd_tree::{AclList, NodeView, Place, Tree};
 
 use crate::prepare::PrepareContext;
 use crate::prepare::digest;
@@ -60,6 +60,8 @@ pub(crate) struct Record {
     pub(crate) content_sum: Option<u32>,
     /// Its share of the pending digest; `None` where it is that of the node in the tree.
     digest: Option<u64>,
+    /// Where it is in the tree, good until the tree changes: within one request.
+    place: Option<Place>,
 }
 
 impl Record {
@@ -71,12 +73,21 @@ impl Record {
             data_len: node.data().map_or(0, <[u8]>::len),
             content_sum: None,
             digest: None,
+            place: Some(node.place()),
         }
     }
 
     /// A node that a txn makes; the sum is of its path and data.
     pub(crate) fn made(stat: StatPersisted, acl: AclList, data_len: usize, content_sum: u32) -> Self {
-        Self { stat, child_count: 0, acl, data_len, content_sum: Some(content_sum), digest: Some(0) }
+        Self {
+            stat,
+            child_count: 0,
+            acl,
+            data_len,
+            content_sum: Some(content_sum),
+            digest: Some(0),
+            place: None,
+        }
     }
 }
 
@@ -161,15 +172,16 @@ impl Overlay {
     /// Puts a changed or new node in place; `record` came from [`Self::find`] or is new.
     pub(crate) fn put(&mut self, ctx: &PrepareContext<'_>, path: &Bytes, mut record: Record) {
         if ctx.options.digest {
-            let content = record.content_sum.unwrap_or_else(|| content_in_tree(ctx.tree, path));
+            let content = record.content_sum.unwrap_or_else(|| content_in_tree(ctx.tree, record.place, path));
             let before = match (record.digest, record.content_sum) {
                 (Some(digest), _) => digest,
-                (None, None) => digest_with_content(ctx.tree, path, content),
-                (None, Some(_)) => digest_in_tree(ctx.tree, path),
+                (None, None) => digest_with_content(ctx.tree, record.place, path, content),
+                (None, Some(_)) => digest_in_tree(ctx.tree, record.place, path),
             };
             let after = digest::of_node(path, content, &record.stat);
             record.content_sum = Some(content);
             record.digest = Some(after);
+            record.place = None;
             self.shift_digest(ctx, before, after);
         }
         self.replace(ctx.zxid, path, Some(record));
@@ -178,7 +190,7 @@ impl Overlay {
     /// Removes a node; `record` came from [`Self::find`].
     pub(crate) fn remove(&mut self, ctx: &PrepareContext<'_>, path: &Bytes, record: &Record) {
         if ctx.options.digest {
-            let before = record.digest.unwrap_or_else(|| digest_in_tree(ctx.tree, path));
+            let before = record.digest.unwrap_or_else(|| digest_in_tree(ctx.tree, record.place, path));
             self.shift_digest(ctx, before, 0);
         }
         self.replace(ctx.zxid, path, None);
@@ -239,17 +251,16 @@ fn key_of(path: &[u8]) -> &[u8] {
     if path == b"/" { b"" } else { path }
 }
 
-fn content_in_tree(tree: &Tree, path: &[u8]) -> u32 {
-    let key = key_of(path);
-    digest::of_content(key, tree.node(key).as_ref().and_then(NodeView::data))
+fn content_in_tree(tree: &Tree, place: Option<Place>, path: &[u8]) -> u32 {
+    digest::of_content(key_of(path), place.and_then(|place| tree.at(place).data()))
 }
 
 /// As [`digest_in_tree`], with the sum of the node's data at hand.
-fn digest_with_content(tree: &Tree, path: &[u8], content: u32) -> u64 {
-    tree.node(key_of(path)).map_or(0, |node| digest::of_node(path, content, &node.persisted()))
+fn digest_with_content(tree: &Tree, place: Option<Place>, path: &[u8], content: u32) -> u64 {
+    place.map_or(0, |place| digest::of_node(path, content, &tree.at(place).persisted()))
 }
 
-fn digest_in_tree(tree: &Tree, path: &[u8]) -> u64 {
-    let key = key_of(path);
-    tree.node(key).map_or(0, |node| oxherd_tree::node_digest(key, node.data(), &node.persisted()))
+fn digest_in_tree(tree: &Tree, place: Option<Place>, path: &[u8]) -> u64 {
+    let Some(node) = place.map(|place| tree.at(place)) else { return 0 };
+    oxherd_tree::node_digest(key_of(path), node.data(), &node.persisted())
 }

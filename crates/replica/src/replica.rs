@@ -59,6 +59,8 @@ pub struct Recovered {
 struct Proposed {
     header: TxnHeader,
     record: TxnRecord,
+    /// Of the tree after it, as this server worked it out.
+    digest: Option<u64>,
     waiter: Waiter,
 }
 
@@ -222,7 +224,9 @@ impl Replica {
     pub fn apply(&mut self, exclusive: &mut Exclusive<'_>) {
         while let Some(ready) = self.ready.pop_front() {
             match ready {
-                Ready::Txn { header, record, waiter } => self.apply_txn(exclusive, &header, &record, waiter),
+                Ready::Txn { header, record, digest, waiter } => {
+                    self.apply_txn(exclusive, (&header, &record, digest), waiter);
+                }
                 Ready::Sync { client, xid, body } => exclusive.answer_sync(client, xid, &body),
                 Ready::Serve(role) => self.serve(exclusive, role),
                 Ready::Walk(link) => {
@@ -267,7 +271,13 @@ impl Replica {
         let payload = Bytes::from(encode_txn(&prepared.header, &prepared.record, prepared.digest.as_ref()));
         self.note_logged(payload.len());
         self.proposal_len.note(payload.len());
-        self.proposed.push_back(Proposed { header: prepared.header, record: prepared.record, waiter });
+        let digest = prepared.digest.as_ref().map(|digest| digest.tree_digest.cast_unsigned());
+        self.proposed.push_back(Proposed {
+            header: prepared.header,
+            record: prepared.record,
+            digest,
+            waiter,
+        });
         self.last_proposed = zxid;
         self.zab.propose(zxid, payload);
     }
@@ -374,14 +384,19 @@ impl Replica {
 
     fn deliver(&mut self, zxid: Zxid, payload: Bytes) {
         let own = self.proposed.front().is_some_and(|proposed| proposed.header.zxid == zxid);
-        if own && let Some(Proposed { header, record, waiter }) = self.proposed.pop_front() {
-            self.ready.push_back(Ready::Txn { header, record, waiter });
+        if own && let Some(Proposed { header, record, digest, waiter }) = self.proposed.pop_front() {
+            self.ready.push_back(Ready::Txn { header, record, digest, waiter });
         } else {
             self.note_logged(payload.len());
             match decode_txn(payload) {
                 Ok(txn) => {
                     let waiter = self.claim(&txn.header);
-                    self.ready.push_back(Ready::Txn { header: txn.header, record: txn.record, waiter });
+                    self.ready.push_back(Ready::Txn {
+                        header: txn.header,
+                        record: txn.record,
+                        digest: None,
+                        waiter,
+                    });
                 }
                 Err(error) => self.halt(&format!("the committed txn {zxid} cannot be read: {error}")),
             }
@@ -402,11 +417,10 @@ impl Replica {
     fn apply_txn(
         &mut self,
         exclusive: &mut Exclusive<'_>,
-        header: &TxnHeader,
-        record: &TxnRecord,
+        (header, record, digest): (&TxnHeader, &TxnRecord, Option<u64>),
         waiter: Waiter,
     ) {
-        let change = exclusive.apply(header, record, waiter);
+        let change = exclusive.apply(header, record, digest, waiter);
         self.overlay.applied(header.zxid);
         self.note_digest(header.zxid, exclusive.tree.digest());
         match change {

@@ -23,7 +23,7 @@ pub use acl::{AclList, ip_acl_is_valid, open_acl, permits};
 pub use apply::{Change, ChangeKind, Outcome};
 pub use digest::{DIGEST_VERSION, node_digest};
 pub use load::{LoadError, LoadProgress, Loader};
-pub use node::NodeView;
+pub use node::{NodeView, Place};
 pub use path::{PathError, name, parent, validate_path};
 pub use quota::{QuotaBreach, QuotaKind, StatsTrack};
 pub use tree::{Tree, TreeOptions};

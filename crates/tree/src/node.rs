@@ -162,16 +162,26 @@ fn pack(name: &[u8], data: Option<&[u8]>) -> (Box<[u8]>, u32) {
     (payload.into_boxed_slice(), name_len | flag)
 }
 
+/// Where a node is, for a second look without its path; good until the tree changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place(pub(crate) NodeId);
+
 /// A node as readers see it.
 #[derive(Clone, Copy)]
 pub struct NodeView<'a> {
     tree: &'a Tree,
+    id: NodeId,
     node: &'a Node,
 }
 
 impl<'a> NodeView<'a> {
-    pub(crate) fn new(tree: &'a Tree, node: &'a Node) -> Self {
-        Self { tree, node }
+    pub(crate) fn new(tree: &'a Tree, id: NodeId) -> Self {
+        Self { tree, id, node: tree.store.node(id) }
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        Place(self.id)
     }
 
     /// The data; null and empty are different values.

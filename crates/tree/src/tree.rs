@@ -7,7 +7,7 @@ use oxherd_proto::{Acl, CreateMode, Id, SessionId, StatPersisted, Str, Zxid};
 use crate::acl::{AclTable, OPEN};
 use crate::apply::{Change, ChangeKind};
 use crate::digest::node_digest;
-use crate::node::{Node, NodeId, NodeView, ROOT};
+use crate::node::{Node, NodeId, NodeView, Place, ROOT};
 use crate::path::{self, CONFIG, QUOTA, ZOOKEEPER};
 use crate::quota::{Quotas, delta};
 use crate::store::Store;
@@ -54,6 +54,8 @@ pub struct Tree {
     containers: BTreeSet<NodeId>,
     ttls: BTreeSet<NodeId>,
     digest: u64,
+    /// Set while a txn is applied whose digest is known ahead: no sums are made then.
+    pub(crate) known_digest: Option<u64>,
     /// Bytes of all paths and data.
     pub(crate) data_size: i64,
     pub(crate) last_zxid: Zxid,
@@ -87,6 +89,7 @@ impl Tree {
             containers: BTreeSet::new(),
             ttls: BTreeSet::new(),
             digest: 0,
+            known_digest: None,
             data_size: 1,
             last_zxid: Zxid::ZERO,
         };
@@ -155,7 +158,12 @@ impl Tree {
 
     /// The node at `path`; "" and "/" are both the root. Paths are not checked.
     pub fn node(&self, path: &[u8]) -> Option<NodeView<'_>> {
-        self.store.lookup(path).map(|id| NodeView::new(self, self.store.node(id)))
+        self.store.lookup(path).map(|id| NodeView::new(self, id))
+    }
+
+    /// The node at a place a view gave, as long as the tree has not changed since.
+    pub fn at(&self, place: Place) -> NodeView<'_> {
+        NodeView::new(self, place.0)
     }
 
     /// Number of all nodes below `path`, as the original counts them; `None` without the node.
@@ -236,6 +244,10 @@ impl Tree {
         }
     }
 
+    pub(crate) fn set_digest(&mut self, digest: u64) {
+        self.digest = digest;
+    }
+
     /// To call before anything about a node changes that a snapshot or the digest holds.
     pub(crate) fn before_change(&mut self, id: NodeId, path: &[u8]) {
         self.walks.capture(&self.store, &self.acls, id);
@@ -248,7 +260,7 @@ impl Tree {
     }
 
     fn digest_of(&self, id: NodeId, path: &[u8]) -> u64 {
-        if !self.options.digest || path.starts_with(b"/zookeeper/") {
+        if !self.options.digest || self.known_digest.is_some() || path.starts_with(b"/zookeeper/") {
             return 0;
         }
         let node = self.store.node(id);

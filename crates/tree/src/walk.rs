@@ -100,6 +100,11 @@ impl Tree {
         }
     }
 
+    /// Takes the place of another tree: walks of that one are not mistaken for walks of this.
+    pub fn follow(&mut self, former: &Self) {
+        self.walks.last = self.walks.last.max(former.walks.last);
+    }
+
     /// Ends a walk, complete or not.
     pub fn end_walk(&mut self, id: WalkId) {
         self.walks.active.retain(|walk| walk.id != id);
