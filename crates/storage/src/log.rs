@@ -174,11 +174,12 @@ impl<D: Disk> Log<D> {
     /// Cuts everything behind `zxid`, durably. Appending goes on in a new file.
     // Java: FileTxnLog.truncate
     pub fn truncate(&mut self, zxid: Zxid) -> Result<(), StorageError> {
-        self.check()?;
+        self.sync()?;
         self.segment = None;
         self.roll_next = true;
         let result = self.cut_behind(zxid);
-        self.poisoned |= result.is_err();
+        // A log that cannot be cut there is as good as before.
+        self.poisoned |= matches!(result, Err(StorageError::Io { .. }));
         result
     }
 
@@ -203,8 +204,11 @@ impl<D: Disk> Log<D> {
             self.finish_file()?;
             match self.begin_file(first, len) {
                 Ok(segment) => {
-                    self.segment = Some(segment);
                     self.roll_next = false;
+                    if let Some(mut left) = self.segment.replace(segment) {
+                        // What was reserved in it is of no use any more.
+                        left.forget_rest().or_else(|error| self.give_up(error))?;
+                    }
                 }
                 // A roll can wait; the file in use goes on while its reserve lasts.
                 Err(error) if error.is_no_space() && self.segment.is_some() => self.has_room = false,
@@ -224,6 +228,8 @@ impl<D: Disk> Log<D> {
 
     fn begin_file(&mut self, first: Zxid, len: u64) -> Result<Segment<D::File>, StorageError> {
         let path = self.dir.join(file_name(first));
+        // From here on the mark names the newest file, if it is ours.
+        self.mark.write_durably(Mark { file: first, offset: 0 })?;
         let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
         self.dir_changed = true;
         let mut header = [0; HEADER_LEN as usize];

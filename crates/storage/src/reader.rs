@@ -63,6 +63,8 @@ pub(crate) enum Step {
     End,
     /// Bytes that are no record.
     Bad(String),
+    /// A record whose writer did not get to its end: zeros stand where its last bytes belong, or nothing.
+    Partial(String),
 }
 
 /// How a file begins.
@@ -119,8 +121,13 @@ impl<F: DiskFile> LogReader<F> {
         match self.step()? {
             Step::Record(record) => Ok(Some(record)),
             Step::End => Ok(None),
-            Step::Bad(reason) => Err(self.damaged(at, reason)),
+            Step::Bad(reason) | Step::Partial(reason) => Err(self.damaged(at, reason)),
         }
+    }
+
+    /// Bytes in the file, reserved ones included.
+    pub(crate) fn len(&self) -> u64 {
+        self.len
     }
 
     /// Where the next record begins.
@@ -161,7 +168,7 @@ impl<F: DiskFile> LogReader<F> {
             return Ok(Step::End);
         }
         if have < RECORD_HEAD_LEN {
-            return Ok(Step::Bad(format!("only {have} bytes of a record's head")));
+            return Ok(Step::Partial(format!("only {have} bytes of a record's head")));
         }
         let sum = i64::from_be_bytes(*self.buffer.first_chunk().expect("filled above"));
         let claimed = i32::from_be_bytes(*self.buffer[8..].first_chunk().expect("filled above"));
@@ -170,13 +177,17 @@ impl<F: DiskFile> LogReader<F> {
         };
         let whole = RECORD_HEAD_LEN + len + 1;
         if self.offset + whole as u64 > self.len || self.fill(whole)? < whole {
-            return Ok(Step::Bad(format!("a record of {len} bytes reaches beyond the end")));
+            return Ok(Step::Partial(format!("a record of {len} bytes reaches beyond the end")));
         }
         let payload = &self.buffer[RECORD_HEAD_LEN..RECORD_HEAD_LEN + len];
-        if self.buffer[whole - 1] != RECORD_END {
-            return Ok(Step::Bad("a record lacks its closing byte".to_owned()));
+        let is_intact = i64::from(simd_adler32::adler32(&payload)) == sum;
+        let reason = "a record lacks its closing byte".to_owned();
+        match self.buffer[whole - 1] {
+            RECORD_END => {}
+            0 if !is_intact => return Ok(Step::Partial(reason)),
+            _ => return Ok(Step::Bad(reason)),
         }
-        if i64::from(simd_adler32::adler32(&payload)) != sum {
+        if !is_intact {
             return Ok(Step::Bad("a record's checksum is not that of its bytes".to_owned()));
         }
         let mut record = self.buffer.split_to(whole);

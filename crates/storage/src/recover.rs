@@ -119,7 +119,8 @@ fn replay<D: Disk>(
     recovery: &mut Recovery,
     sink: &mut dyn RecoverySink,
 ) -> Result<(), StorageError> {
-    let from = recovery.last_zxid.next();
+    // Without a snapshot nothing tells where the log ought to begin.
+    let from = if recovery.snapshot.is_some() { recovery.last_zxid.next() } else { Zxid::ZERO };
     let total = log_bytes(disk, layout, from)?;
     let (mut done, mut reported, mut txns) = (0, 0, 0_u64);
     let mut bytes = 0;
@@ -143,10 +144,11 @@ fn replay<D: Disk>(
     )?;
     recovery.txns = txns;
     recovery.last_zxid = recovery.last_zxid.max(end.last.unwrap_or(Zxid::ZERO));
-    if let Some(torn) = end.torn {
-        scan::cut(disk, &torn)?;
-        recovery.torn = Some(torn);
+    if let Some((path, offset)) = end.newest {
+        // What was reserved behind the end is given back too: no server appends to this file again.
+        scan::cut(disk, &TornTail { path, offset, reason: String::new() })?;
     }
+    recovery.torn = end.torn;
     keep(disk, layout)
 }
 

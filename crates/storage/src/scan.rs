@@ -28,9 +28,13 @@ pub struct ScanEnd {
     pub last: Option<Zxid>,
     /// A torn tail that was found behind it.
     pub torn: Option<TornTail>,
+    /// The newest file, and where in it the log ends; 0 when it has not even a header.
+    pub newest: Option<(PathBuf, u64)>,
 }
 
 /// Gives every txn from `from` on to `take`, each once and in order. `progress` hears of bytes as they are read.
+///
+/// The first one has to be `from` itself or to begin a later epoch; from 0 on, any will do.
 ///
 /// Errors: damage before the end of what was ever acknowledged, and txns that are missing. In a log that
 /// another release wrote, damage with a whole record anywhere behind it counts as such.
@@ -45,13 +49,16 @@ pub fn scan<D: Disk>(
     let mark = durable::read(disk, dir)?;
     refuse_lost_file(dir, &files, mark)?;
     let wanted = log_files_from(&files, from);
-    let before = (from > Zxid(1)).then(|| Zxid(from.0 - 1));
-    let mut end = ScanEnd { last: before, torn: None };
+    let before = (from > Zxid::ZERO).then(|| Zxid(from.0 - 1));
+    let mut end = ScanEnd { last: before, ..ScanEnd::default() };
+    let mut doubt = None;
     for (number, file) in wanted.iter().enumerate() {
         let tail = if number + 1 == wanted.len() { Tail::MayBeTorn(mark) } else { Tail::Whole };
-        let mut scan = FileScan { file, tail, last: end.last, take, progress };
-        end.torn = scan.run(disk)?;
-        end.last = scan.last;
+        let mut scan = FileScan { file, tail, last: end.last, doubt: doubt.take(), take, progress };
+        let (at, bad) = scan.run(disk)?;
+        (end.last, doubt) = (scan.last, scan.doubt.take());
+        end.newest = Some((file.path.clone(), at));
+        end.torn = bad.map(|reason| TornTail { path: file.path.clone(), offset: at, reason });
     }
     Ok(end)
 }
@@ -70,6 +77,8 @@ fn refuse_lost_file(dir: &Path, files: &[LogFile], mark: Option<Mark>) -> Result
 #[derive(Clone, Copy)]
 enum Tail {
     /// Another file follows: this one was synced before that one was begun.
+    ///
+    /// The original leaves a record in part when it is killed, and goes on in a new file.
     Whole,
     /// The newest file; what lies before the mark was acknowledged.
     MayBeTorn(Option<Mark>),
@@ -79,17 +88,20 @@ struct FileScan<'a> {
     file: &'a LogFile,
     tail: Tail,
     last: Option<Zxid>,
+    /// A file ended in a record in part; the next txn tells whether it was ever acknowledged.
+    doubt: Option<StorageError>,
     take: &'a mut dyn FnMut(LogRecord) -> Result<(), StorageError>,
     progress: &'a mut dyn FnMut(u64),
 }
 
 impl FileScan<'_> {
-    fn run<D: Disk>(&mut self, disk: &D) -> Result<Option<TornTail>, StorageError> {
+    /// Where the log ends in the file, and what is wrong there.
+    fn run<D: Disk>(&mut self, disk: &D) -> Result<(u64, Option<String>), StorageError> {
         let (mut reader, head) = LogReader::begin(disk, &self.file.path)?;
         match head {
             Head::Good => {}
-            Head::Empty => return self.finish(&mut reader, 0, None),
-            Head::Bad(reason) => return self.finish(&mut reader, 0, Some(reason)),
+            Head::Empty => return self.finish(&mut reader, 0, Found::End),
+            Head::Bad(reason) => return self.finish(&mut reader, 0, Found::Bad(reason)),
         }
         loop {
             let at = reader.position();
@@ -98,11 +110,13 @@ impl FileScan<'_> {
                     (self.progress)(record.end - at);
                     self.record(record, &reader, at)?;
                 }
-                Step::End if reader.rest_is_zero()? => return self.finish(&mut reader, at, None),
+                Step::End if reader.rest_is_zero()? => return self.finish(&mut reader, at, Found::End),
                 Step::End => {
-                    return self.finish(&mut reader, at, Some("bytes follow the end of the log".to_owned()));
+                    let reason = "bytes follow the end of the log".to_owned();
+                    return self.finish(&mut reader, at, Found::Bad(reason));
                 }
-                Step::Bad(reason) => return self.finish(&mut reader, at, Some(reason)),
+                Step::Bad(reason) => return self.finish(&mut reader, at, Found::Bad(reason)),
+                Step::Partial(reason) => return self.finish(&mut reader, at, Found::Partial(reason)),
             }
         }
     }
@@ -120,7 +134,11 @@ impl FileScan<'_> {
                 return Ok(());
             }
             let begins_epoch = zxid.epoch() > last.epoch() && zxid.counter() == 1;
+            let doubt = self.doubt.take();
             if zxid != last.next() && !begins_epoch {
+                if let Some(error) = doubt {
+                    return Err(error);
+                }
                 return Err(reader.damaged(at, format!("the txns between {last} and {zxid} are missing")));
             }
         }
@@ -129,27 +147,58 @@ impl FileScan<'_> {
     }
 
     fn finish<F: DiskFile>(
-        &self,
+        &mut self,
         reader: &mut LogReader<F>,
         at: u64,
-        bad: Option<String>,
-    ) -> Result<Option<TornTail>, StorageError> {
-        let acknowledged = match self.tail {
-            Tail::Whole => bad.is_some(),
-            Tail::MayBeTorn(Some(mark)) => mark.covers(self.file.first, at),
-            Tail::MayBeTorn(None) => bad.is_some() && reader.a_record_follows()?,
+        found: Found,
+    ) -> Result<(u64, Option<String>), StorageError> {
+        // The doubt about a file before is settled by a txn, and there was none here.
+        let acknowledged = match (self.tail, &found) {
+            (Tail::MayBeTorn(Some(mark)), _) if mark.file == self.file.first => {
+                mark.covers(self.file.first, at) && !self.was_cut(reader, at, &found)
+            }
+            (_, Found::End) => false,
+            (Tail::Whole, Found::Bad(_)) => true,
+            (Tail::Whole, Found::Partial(_)) | (Tail::MayBeTorn(_), _) => reader.a_record_follows()?,
         };
-        if acknowledged {
+        let reason = match found {
+            Found::Bad(reason) | Found::Partial(reason) => Some(reason),
+            Found::End if acknowledged => Some("the log ends before what was acknowledged".to_owned()),
+            Found::End => None,
+        };
+        let Some(reason) = reason else { return Ok((at, None)) };
+        if acknowledged || matches!(self.tail, Tail::Whole) {
             let last = self.last.map_or_else(|| "no txn".to_owned(), |last| last.to_string());
-            let reason = bad.unwrap_or_else(|| "the log ends before what was acknowledged".to_owned());
-            return Err(reader.damaged(at, format!("{reason} (the last good txn is {last})")));
+            let error = reader.damaged(at, format!("{reason} (the last good txn is {last})"));
+            if acknowledged {
+                return Err(error);
+            }
+            self.doubt = Some(error);
         }
-        Ok(bad.map(|reason| TornTail { path: self.file.path.clone(), offset: at, reason }))
+        Ok((at, Some(reason)))
+    }
+
+    /// Reserved space ends in zeros, so a file that ends sharp behind a record was cut there on purpose.
+    fn was_cut<F: DiskFile>(&self, reader: &LogReader<F>, at: u64, found: &Found) -> bool {
+        matches!(found, Found::End) && at >= HEADER_LEN && at == reader.len()
     }
 }
 
-/// Cuts a torn tail off, durably, so that no later reader sees it.
+/// How the records of a file end.
+enum Found {
+    End,
+    Bad(String),
+    Partial(String),
+}
+
+/// Cuts a torn tail off, durably, so that no later reader sees it. A file without a header goes as a whole:
+/// the original does not start when such a file is followed by another.
 pub fn cut<D: Disk>(disk: &D, torn: &TornTail) -> Result<(), StorageError> {
+    if torn.offset < HEADER_LEN {
+        disk.remove(&torn.path).map_err(StorageError::io("remove", &torn.path))?;
+        let dir = torn.path.parent().unwrap_or(Path::new("."));
+        return disk.sync_dir(dir).map_err(StorageError::io("sync", dir));
+    }
     let mut file = disk.open(&torn.path).map_err(StorageError::io("open", &torn.path))?;
     file.set_len(torn.offset).map_err(StorageError::io("cut", &torn.path))?;
     file.sync().map_err(StorageError::io("sync", &torn.path))

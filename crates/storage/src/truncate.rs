@@ -91,7 +91,7 @@ fn end_of<D: Disk>(disk: &D, file: &LogFile, zxid: Zxid) -> Result<u64, StorageE
             Step::Record(record) if record.zxid < zxid => end = record.end,
             Step::Record(record) if record.zxid == zxid => return Ok(record.end),
             Step::Record(_) | Step::End => return Ok(end),
-            Step::Bad(reason) => return Err(reader.damaged(end, reason)),
+            Step::Bad(reason) | Step::Partial(reason) => return Err(reader.damaged(end, reason)),
         }
     }
 }
