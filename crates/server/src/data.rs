@@ -8,11 +8,13 @@ use bytes::Bytes;
 use oxherd_config::Config;
 use oxherd_proto::{SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
 use oxherd_replica::Recovered;
+use oxherd_config::Mode;
 use oxherd_storage::{
     BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody, SnapshotFile,
-    StorageError, recover,
+    StorageError, read_epochs, recover,
 };
 use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
+use oxherd_zab::DurableState;
 use tracing::{info, warn};
 
 use crate::driver::Driver;
@@ -41,6 +43,8 @@ pub(crate) struct Files {
 pub(crate) struct Opened {
     pub(crate) tree: Tree,
     pub(crate) recovered: Recovered,
+    /// What a member of an ensemble votes with; nothing for a server alone.
+    pub(crate) durable: Option<DurableState>,
     pub(crate) files: Files,
     pub(crate) lock: Lock,
 }
@@ -51,13 +55,20 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let layout = Layout::new(data_dir, Some(config.log_dir()));
     layout.open(&OsDisk, config.storage.create_dirs).map_err(|error| unusable(data_dir, &error))?;
     let lock = lock(&layout)?;
+    let is_member = config.mode == Mode::Ensemble;
     let mut restore = Restore::new(settings::tree_options(config, hash_seed));
+    restore.recent_max = if is_member { settings::positive_len(config.quorum.commit_log_count) } else { 0 };
     let recovery = recover(&OsDisk, &layout, config.storage.trust_empty, &mut restore)
         .map_err(|error| StartError::Recovery(error.to_string()))?;
     report(&recovery, &layout);
+    let durable = if is_member { Some(durable_state(config, &layout, &recovery, &mut restore)?) } else { None };
     let (mut tree, sessions) = restore.finish();
-    end_orphans(&mut tree, &sessions);
-    if recovery.snapshot.is_none() {
+    if !is_member {
+        // Members leave that to their leader, so that all do the same.
+        end_orphans(&mut tree, &sessions);
+    }
+    let unexplained = durable.as_ref().is_some_and(|durable| durable.last_zxid.is_none());
+    if recovery.snapshot.is_none() && !unexplained {
         // The original refuses logs without any snapshot beside them, so there is one from the start.
         snapshot_thread::write_first(config, &layout, &mut tree, &sessions)
             .map_err(|error| unusable(data_dir, &error))?;
@@ -66,7 +77,46 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let log = Log::open(OsDisk, &layout.log_dir, options).map_err(|error| unusable(&layout.log_dir, &error))?;
     let recovered =
         Recovered { sessions, last_zxid: recovery.last_zxid, txns_since_snapshot: recovery.txns };
-    Ok(Opened { tree, recovered, files: Files { layout, log }, lock })
+    Ok(Opened { tree, recovered, durable, files: Files { layout, log }, lock })
+}
+
+/// What is durable here, as agreement wants to know it.
+// Java: FileTxnSnapLog.restore, QuorumPeer.loadDataBase
+fn durable_state(
+    config: &Config,
+    layout: &Layout,
+    recovery: &Recovery,
+    restore: &mut Restore,
+) -> Result<DurableState, StartError> {
+    let refused = |error: StorageError| StartError::Recovery(error.to_string());
+    let marked = layout.take_initialize(&OsDisk).map_err(refused)?;
+    let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
+    let explained = !is_empty || marked || config.storage.create_database || config.storage.trust_empty;
+    if !explained {
+        warn!("the data directory is empty and nobody said that it may be: this server does not vote until it has \
+               learned everything from a leader; see db.autocreate and the file `initialize`");
+    }
+    let epochs = read_epochs(&OsDisk, &layout.snap_dir, recovery.last_zxid).map_err(refused)?;
+    let snapshot_zxid = recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
+    Ok(DurableState {
+        last_zxid: explained.then_some(recovery.last_zxid),
+        accepted_epoch: epochs.accepted,
+        current_epoch: epochs.current,
+        log_complete_after: snapshot_zxid,
+        recent: std::mem::take(&mut restore.recent).into(),
+        recent_after: restore.recent_after.unwrap_or(snapshot_zxid),
+    })
+}
+
+/// What the files hold by now: the tree, its sessions, its last txn.
+pub(crate) fn reload(
+    layout: &Layout,
+    options: TreeOptions,
+) -> Result<(Tree, Vec<(SessionId, i32)>, Zxid), StorageError> {
+    let mut restore = Restore::new(options);
+    let recovery = recover(&OsDisk, layout, true, &mut restore)?;
+    let (tree, sessions) = restore.finish();
+    Ok((tree, sessions, recovery.last_zxid))
 }
 
 fn unusable(path: &Path, error: &StorageError) -> StartError {
@@ -121,6 +171,11 @@ struct Restore {
     sessions: std::collections::BTreeMap<SessionId, i32>,
     changes: Vec<Change>,
     reported: Option<Instant>,
+    /// The last txns, at most so many.
+    recent: std::collections::VecDeque<(Zxid, Bytes)>,
+    recent_max: usize,
+    /// The last txn that is no longer among them.
+    recent_after: Option<Zxid>,
 }
 
 struct Body(Option<Loader>);
@@ -144,7 +199,20 @@ impl Restore {
             sessions: std::collections::BTreeMap::new(),
             changes: Vec::new(),
             reported: None,
+            recent: std::collections::VecDeque::new(),
+            recent_max: 0,
+            recent_after: None,
         }
+    }
+
+    fn keep(&mut self, zxid: Zxid, payload: &Bytes) {
+        if self.recent_max == 0 {
+            return;
+        }
+        if self.recent.len() == self.recent_max {
+            self.recent_after = self.recent.pop_front().map(|(zxid, _)| zxid);
+        }
+        self.recent.push_back((zxid, payload.clone()));
     }
 
     fn finish(self) -> (Tree, Vec<(SessionId, i32)>) {
@@ -176,6 +244,7 @@ impl RecoverySink for Restore {
     }
 
     fn txn(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), StorageError> {
+        self.keep(zxid, &payload);
         let txn = decode_txn(payload)
             .map_err(|error| StorageError::Refused(format!("the txn {zxid} in the log cannot be read: {error}")))?;
         match &txn.record {

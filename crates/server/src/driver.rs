@@ -5,24 +5,28 @@
 //! Lock order: replica, tree, connection, watches. The exclusive step holds watches while it reaches
 //! connections; that is safe because connections take watches only under the tree's shared side.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use oxherd_metrics::Statistics;
 use oxherd_replica::{
-    ClientCommand, ClientOptions, Clients, Clock, Connection, Exclusive, Input, Now, Output, Replica, SharedWatches,
+    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Output, Replica, SharedWatches,
     Outstanding, Side,
 };
 use oxherd_proto::{SessionId, Zxid};
-use oxherd_tree::{Change, ClientId, Tree, Watches};
+use oxherd_tree::{Change, ClientId, Tree, WalkId, WalkState, Watches};
 use oxherd_zab::Role;
 use parking_lot::{Condvar, Mutex, RwLock};
-use tracing::error;
+use tracing::{error, info};
 
 use crate::link::Link;
 use crate::log_thread::{LogCommand, LogQueue};
+use crate::peers::{Inbox, Peers};
+
+/// Bytes of the tree taken under its lock at once, to be sent to a learner.
+const PEER_SLICE_BYTES: usize = 48 << 10;
 
 /// Everything the tasks and threads of one server share.
 #[derive(Debug)]
@@ -38,11 +42,23 @@ pub(crate) struct Driver {
     pub(crate) outstanding: Outstanding,
     pub(crate) clock: Clock,
     serving: AtomicBool,
+    /// Only in an ensemble.
+    member: OnceLock<Membership>,
+    role_signal: Condvar,
     snapshot_due: Mutex<bool>,
     snapshot_signal: Condvar,
     halted: Mutex<Option<String>>,
     halt_signal: tokio::sync::Notify,
     changes: Mutex<Vec<Change>>,
+}
+
+/// What a member of an ensemble has beside a server alone.
+#[derive(Debug)]
+struct Membership {
+    peers: Weak<Peers>,
+    role: Mutex<Role>,
+    /// Whether clients are served while it leads (`leaderServes`).
+    leader_serves: bool,
 }
 
 /// The links a turn reached and that are to be flushed after it.
@@ -75,6 +91,8 @@ impl Driver {
             outstanding: Outstanding::default(),
             clock,
             serving: AtomicBool::new(true),
+            member: OnceLock::new(),
+            role_signal: Condvar::new(),
             snapshot_due: Mutex::new(false),
             snapshot_signal: Condvar::new(),
             halted: Mutex::new(None),
@@ -163,7 +181,19 @@ impl Driver {
         while let Some(output) = replica.poll_output() {
             match output {
                 Output::Storage(command) => commands.push(LogCommand::Storage(command)),
-                Output::Role(role) => self.set_role(role),
+                Output::Role(role) => self.set_role(role, dirty),
+                Output::Peer(output) => {
+                    if let Some(peers) = self.peers() {
+                        peers.carry_out(output);
+                    }
+                }
+                Output::WalkBegun { link, walk } => {
+                    // Without links nobody could have asked for a walk, and the tree's lock is free here.
+                    match self.peers() {
+                        Some(peers) => peers.walk_begun(link, walk),
+                        None => self.with_tree_mut(|tree| tree.end_walk(walk)),
+                    }
+                }
                 Output::Client(client, command) => self.command(client, command, dirty),
                 Output::Snapshot => self.request_snapshot(),
                 Output::Halt(reason) => self.halt(reason),
@@ -210,12 +240,24 @@ impl Driver {
     /// Runs `act` with the replica and the tree, both alone.
     pub(crate) fn with_replica<R>(&self, act: impl FnOnce(&mut Replica, &mut Tree) -> R) -> R {
         let mut replica = self.replica.lock();
-        act(&mut replica, &mut self.tree.write())
+        let result = act(&mut replica, &mut self.tree.write());
+        drop(replica);
+        self.take_late_turn();
+        result
+    }
+
+    /// An input that came while the replica was held for something else found nobody to take it.
+    fn take_late_turn(&self) {
+        if !self.inbox.lock().is_empty() {
+            self.take_turns();
+        }
     }
 
     /// When the replica wants to be woken, at the latest.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.replica.lock().poll_timeout()
+        let timeout = self.replica.lock().poll_timeout();
+        self.take_late_turn();
+        timeout
     }
 
     // ---- links
@@ -299,7 +341,9 @@ impl Driver {
 
     /// Whether writes are on their way that somebody waits for.
     pub(crate) fn has_unfinished_writes(&self) -> bool {
-        self.outstanding.count() > 0 || self.replica.lock().has_unfinished_writes()
+        let unfinished = self.outstanding.count() > 0 || self.replica.lock().has_unfinished_writes();
+        self.take_late_turn();
+        unfinished
     }
 
     /// The session each link carries.
@@ -309,13 +353,111 @@ impl Driver {
 
     /// Digests of the tree, the last ones kept.
     pub(crate) fn digests(&self) -> Vec<(Zxid, u64)> {
-        self.replica.lock().digests().collect()
+        let digests = self.replica.lock().digests().collect();
+        self.take_late_turn();
+        digests
     }
 
-    /// Notes what the server is.
-    fn set_role(&self, role: Role) {
-        if let Role::Stopped { .. } = role {
-            self.stop_serving();
+    /// Notes what the server is. A member without a leader serves nobody: clients look for another.
+    fn set_role(&self, role: Role, dirty: &mut Vec<Arc<Link>>) {
+        let Some(member) = self.member.get() else {
+            if let Role::Stopped { .. } = role {
+                self.stop_serving();
+            }
+            return;
+        };
+        info!(?role, "the role of this server");
+        *member.role.lock() = role;
+        self.role_signal.notify_all();
+        let serves = match role {
+            Role::Leading { .. } => member.leader_serves,
+            Role::Following { .. } | Role::Observing { .. } => true,
+            _ => false,
+        };
+        self.serving.store(serves, Ordering::Release);
+        if !serves {
+            self.close_clients(dirty);
         }
+        if let Role::Stopped { failed: true } = role {
+            self.halt("the disk failed".to_owned());
+        }
+    }
+
+    fn close_clients(&self, dirty: &mut Vec<Arc<Link>>) {
+        for link in self.all_links() {
+            let mut connection = link.connection.lock();
+            if connection.is_greeting() {
+                continue;
+            }
+            connection.close(Close::Now);
+            drop(connection);
+            if link.mark_dirty() {
+                dirty.push(link);
+            }
+        }
+    }
+}
+
+/// What only members do.
+impl Driver {
+    /// Makes this the server of a member: it serves once it leads or has learned.
+    pub(crate) fn join(&self, peers: &Arc<Peers>, leader_serves: bool) {
+        let membership = Membership { peers: Arc::downgrade(peers), role: Mutex::new(Role::Looking), leader_serves };
+        self.stop_serving();
+        drop(self.member.set(membership));
+    }
+
+    pub(crate) fn peers(&self) -> Option<Arc<Peers>> {
+        self.member.get().and_then(|member| member.peers.upgrade())
+    }
+
+    /// What a member is; `None` for a server alone.
+    pub(crate) fn role(&self) -> Option<Role> {
+        self.member.get().map(|member| *member.role.lock())
+    }
+
+    /// Waits until the role is as wanted, for some time.
+    pub(crate) fn wait_for_role(&self, wanted: impl Fn(Role) -> bool, within: Duration) -> bool {
+        let Some(member) = self.member.get() else { return false };
+        let until = Self::now().instant + within;
+        let mut role = member.role.lock();
+        while !wanted(*role) {
+            if self.role_signal.wait_until(&mut role, until).timed_out() {
+                return wanted(*role);
+            }
+        }
+        true
+    }
+
+    /// Another tree takes the place of this one; walks of the former end.
+    pub(crate) fn replace_tree(&self, mut tree: Tree, sessions: &[(SessionId, i32)]) {
+        let now = Self::now().instant;
+        self.with_replica(|replica, current| {
+            tree.follow(current);
+            std::mem::swap(current, &mut tree);
+            replica.tree_replaced(now, sessions);
+        });
+    }
+
+    /// The next slice of a walk; `None` when there is no such walk any more.
+    pub(crate) fn walk_slice(&self, walk: WalkId, out: &mut Vec<u8>, bytes_max: usize) -> Option<WalkState> {
+        self.with_tree_mut(|tree| {
+            tree.walk_point(walk)?;
+            Some(tree.walk_slice(walk, out, bytes_max))
+        })
+    }
+}
+
+impl Inbox for Driver {
+    fn give(&self, inputs: Vec<oxherd_zab::Input>) {
+        self.submit(&mut inputs.into_iter().map(Input::Peer).collect());
+    }
+
+    fn walk_slice(&self, walk: WalkId, out: &mut Vec<u8>) -> Option<WalkState> {
+        Self::walk_slice(self, walk, out, PEER_SLICE_BYTES)
+    }
+
+    fn end_walk(&self, walk: WalkId) {
+        self.with_tree_mut(|tree| tree.end_walk(walk));
     }
 }

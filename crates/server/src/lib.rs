@@ -8,6 +8,7 @@ mod data;
 mod driver;
 mod link;
 mod log_thread;
+mod member;
 mod peers;
 mod server;
 mod settings;

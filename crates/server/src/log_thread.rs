@@ -1,5 +1,7 @@
 //! Drains storage commands: one write and one sync a batch, then tells the replica.
 
+mod member;
+
 use std::io;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -9,7 +11,8 @@ use bytes::Bytes;
 use oxherd_config::Config;
 use oxherd_proto::Zxid;
 use oxherd_replica::Input;
-use oxherd_storage::{Log, OsDisk, StorageError};
+use oxherd_storage::{Layout, Log, OsDisk, StorageError};
+use oxherd_tree::TreeOptions;
 use oxherd_zab::{StorageCommand, StorageEvent};
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
@@ -89,14 +92,30 @@ impl LogQueue {
 const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
 
 /// Starts the thread that writes the log.
-pub(crate) fn start(files: Files, config: &Config, driver: Arc<Driver>) -> io::Result<JoinHandle<()>> {
-    let slow_sync_ms = config.storage.sync_warning_ms;
-    let mut thread = LogThread { log: files.log, driver, slow_sync_ms, has_room: true };
+pub(crate) fn start(
+    files: Files,
+    config: &Config,
+    tree: TreeOptions,
+    driver: Arc<Driver>,
+) -> io::Result<JoinHandle<()>> {
+    let mut thread = LogThread {
+        log: files.log,
+        layout: files.layout,
+        config: config.clone(),
+        tree,
+        driver,
+        slow_sync_ms: config.storage.sync_warning_ms,
+        has_room: true,
+    };
     std::thread::Builder::new().name("log".to_owned()).spawn(move || thread.run())
 }
 
 struct LogThread {
     log: Log<OsDisk>,
+    layout: Layout,
+    config: Config,
+    /// How a tree is built.
+    tree: TreeOptions,
     driver: Arc<Driver>,
     slow_sync_ms: i64,
     has_room: bool,
@@ -130,8 +149,7 @@ impl LogThread {
                 }
                 LogCommand::Storage(other) => {
                     self.append(&mut batch)?;
-                    let reason = format!("a standalone server does not know how to {other:?}");
-                    return Err(StorageError::Refused(reason));
+                    self.member_command(other)?;
                 }
             }
         }

@@ -9,7 +9,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use oxherd_config::Config;
+use oxherd_proto::Zxid;
 use oxherd_replica::{Clock, Input, Replica};
+use oxherd_zab::Role;
 use thiserror::Error;
 use tracing::{info, warn};
 
@@ -19,10 +21,14 @@ use crate::driver::Driver;
 use crate::settings;
 use crate::words::Words;
 use crate::workers::Workers;
-use crate::{log_thread, snapshot_thread};
+use crate::peers::{PeerListeners, Peers};
+use crate::{log_thread, member, snapshot_thread};
 
 /// How long a stopping server waits for writes on their way.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A member's timers may come nearer while one is waited for, as in an election.
+const MEMBER_PAUSE: Duration = Duration::from_millis(20);
 
 /// Why a server does not start.
 #[derive(Debug, Error)]
@@ -73,7 +79,7 @@ pub struct Server;
 impl Server {
     /// A server that runs with this configuration.
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, listener: None, workers: None }
+        ServerBuilder { config, listener: None, workers: None, peer_listeners: None }
     }
 }
 
@@ -83,6 +89,7 @@ pub struct ServerBuilder {
     config: Config,
     listener: Option<TcpListener>,
     workers: Option<usize>,
+    peer_listeners: Option<PeerListeners>,
 }
 
 impl ServerBuilder {
@@ -90,6 +97,14 @@ impl ServerBuilder {
     #[must_use]
     pub fn client_listener(mut self, listener: TcpListener) -> Self {
         self.listener = Some(listener);
+        self
+    }
+
+    /// A member of an ensemble listens for learners and for votes here, in place of the configured ports.
+    #[must_use]
+    pub fn peer_listeners(mut self, learners: TcpListener, votes: TcpListener) -> Self {
+        let listeners = PeerListeners { election: vec![votes], peer: vec![learners], ..PeerListeners::default() };
+        self.peer_listeners = Some(listeners);
         self
     }
 
@@ -110,14 +125,22 @@ impl ServerBuilder {
         };
         let now = Driver::now();
         let seed = now.unix_ms.cast_unsigned();
-        let Opened { tree, recovered, files, lock } = data::open(&config, seed)?;
-        let replica = Replica::standalone(settings::replica_options(&config, seed)?, &recovered, now);
+        let ports = member::listen(&config, self.peer_listeners)?;
+        let Opened { tree, recovered, durable, files, lock } = data::open(&config, seed)?;
+        let options = settings::replica_options(&config, seed)?;
+        let replica = match durable {
+            None => Replica::standalone(options, &recovered, now),
+            Some(durable) => member::replica(&config, options, durable, &recovered, now)?,
+        };
         let driver = Arc::new(Driver::new(replica, tree, settings::client_options(&config)?, Clock::new(now.instant)));
         let over = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let snapshots = snapshot_thread::start(&config, files.layout.clone(), Arc::clone(&driver), Arc::clone(&over));
         threads.push(snapshots.map_err(StartError::Threads)?);
-        threads.push(log_thread::start(files, &config, Arc::clone(&driver)).map_err(StartError::Threads)?);
+        let tree = settings::tree_options(&config, seed);
+        let log = log_thread::start(files, &config, tree, Arc::clone(&driver));
+        threads.push(log.map_err(StartError::Threads)?);
+        let peers = ports.map(|ports| member::start(&config, seed, ports, &driver)).transpose()?;
         let count = self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let workers = Workers::start(count).map_err(StartError::Threads)?;
         workers.first().spawn(timers(Arc::clone(&driver), tick(&config)));
@@ -125,7 +148,10 @@ impl ServerBuilder {
         if let Some(listener) = listener {
             serve_clients(listener, &config, &driver, &workers)?;
         }
-        Ok(Handle { driver, workers, threads, over, client_addr, _lock: lock })
+        if peers.is_some() {
+            driver.submit_one(Input::Timeout);
+        }
+        Ok(Handle { driver, workers, threads, over, client_addr, peers, _lock: lock })
     }
 }
 
@@ -138,7 +164,7 @@ fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
 }
 
 /// Without an address: every IPv6 and IPv4 address, or every IPv4 address where there is no IPv6.
-fn bind(host: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpListener> {
+pub(crate) fn bind(host: Option<&str>, port: u16, backlog: i32) -> io::Result<TcpListener> {
     use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
     let Some(host) = host else {
         let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
@@ -196,7 +222,8 @@ fn tick(config: &Config) -> Duration {
 /// Wakes the replica when it wants to be woken. No session can become due within a fraction of a tick,
 /// so what changes meanwhile is seen in time.
 async fn timers(driver: Arc<Driver>, tick: Duration) {
-    let pause_max = (tick / 4).clamp(Duration::from_millis(5), Duration::from_millis(250));
+    let longest = if driver.role().is_some() { MEMBER_PAUSE } else { Duration::from_millis(250) };
+    let pause_max = (tick / 4).clamp(Duration::from_millis(5), longest);
     loop {
         let now = Driver::now().instant;
         let due = driver.next_timeout().unwrap_or(now + pause_max);
@@ -216,6 +243,7 @@ pub struct Handle {
     threads: Vec<JoinHandle<()>>,
     over: Arc<AtomicBool>,
     client_addr: Option<SocketAddr>,
+    peers: Option<Arc<Peers>>,
     _lock: data::Lock,
 }
 
@@ -235,9 +263,30 @@ impl Handle {
         drop(self);
     }
 
+    /// What a member of an ensemble is; `None` for a server alone.
+    pub fn role(&self) -> Option<Role> {
+        self.driver.role()
+    }
+
+    /// Waits until the role is as wanted, for some time; whether it is.
+    pub fn wait_for_role(&self, wanted: impl Fn(Role) -> bool, within: Duration) -> bool {
+        self.driver.wait_for_role(wanted, within)
+    }
+
+    /// The zxid of the last txn applied and the digest of the tree after it.
+    pub fn state(&self) -> (Zxid, u64) {
+        self.driver.with_side(|side| (side.tree.last_zxid(), side.tree.digest()))
+    }
+
     fn stop(&mut self) {
         self.driver.stop_serving();
         self.drain();
+        if let Some(peers) = &self.peers {
+            // A leader hands over first: it takes nothing new and lets the others catch up.
+            self.driver.submit_one(Input::Peer(oxherd_zab::Input::Stop));
+            self.driver.wait_for_role(|role| matches!(role, Role::Stopped { .. }), DRAIN_TIMEOUT);
+            peers.stop();
+        }
         self.workers.stop();
         self.over.store(true, Ordering::Release);
         self.driver.wake_snapshots();

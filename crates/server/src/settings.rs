@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oxherd_config::Config;
+use oxherd_config::{Config, Mode};
 use oxherd_proto::ServerId;
 use oxherd_replica::{
     AuthOptions, ClientOptions, ContainerOptions, DigestAlgorithm, PrepareOptions, ReplicaOptions, Scheme,
@@ -87,7 +87,10 @@ fn enforced_schemes(config: &Config) -> Result<Option<Vec<Scheme>>, StartError> 
 
 pub(crate) fn replica_options(config: &Config, seed: u64) -> Result<ReplicaOptions, StartError> {
     Ok(ReplicaOptions {
-        server: STANDALONE_ID,
+        server: match config.mode {
+            Mode::Standalone => STANDALONE_ID,
+            Mode::Ensemble => config.server_id.unwrap_or(STANDALONE_ID),
+        },
         tick_ms: positive(i64::from(config.session.tick_time_ms)),
         prepare: prepare_options(config)?,
         snapshot: SnapshotOptions {
@@ -125,6 +128,10 @@ pub(crate) fn port_limits(config: &Config) -> PortLimits {
         greeting_timeout: Duration::from_millis(greeting_ms),
         keep_alive: port.tcp_keep_alive,
     }
+}
+
+pub(crate) fn positive_len(value: i32) -> usize {
+    usize::try_from(value).unwrap_or(0)
 }
 
 fn positive(value: i64) -> u64 {

@@ -150,7 +150,7 @@ impl Writer {
                 return Ok(None);
             }
             slice.clear();
-            let state = self.driver.with_tree_mut(|tree| tree.walk_slice(walk, &mut slice, SLICE_BYTES));
+            let Some(state) = self.driver.walk_slice(walk, &mut slice, SLICE_BYTES) else { return Ok(None) };
             file.write(&slice)?;
             if state == WalkState::Done {
                 break;

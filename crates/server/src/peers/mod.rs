@@ -30,7 +30,7 @@ use std::time::Duration;
 
 use oxherd_proto::ServerId;
 use oxherd_tree::{TreeOptions, WalkId, WalkState};
-use oxherd_zab::{CloseReason, EnsembleConfig, Input, LinkId, Output};
+use oxherd_zab::{CloseReason, EnsembleConfig, Input, LinkId, LinkKind, Output};
 use parking_lot::{Condvar, Mutex};
 use tracing::{info, warn};
 
@@ -100,21 +100,14 @@ pub(crate) struct Peers {
     dial_turn: AtomicU64,
     installs: Mutex<BTreeMap<LinkId, Result<Installed, String>>>,
     install_signal: Condvar,
-    listeners: Vec<TcpListener>,
+    listeners: Mutex<Vec<TcpListener>>,
     over: AtomicBool,
 }
 
 impl Peers {
-    /// Starts to listen; nothing is dialled before an output asks for it.
-    pub(crate) fn start(
-        settings: PeerSettings,
-        inbox: Arc<dyn Inbox>,
-        listeners: PeerListeners,
-    ) -> io::Result<Arc<Self>> {
-        let PeerListeners { election, peer, observer_master } = listeners;
-        let all = election.iter().chain(&peer).chain(&observer_master);
-        let kept = all.map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
-        let peers = Arc::new(Self {
+    /// No links yet; see [`Self::listen`].
+    pub(crate) fn new(settings: PeerSettings, inbox: Arc<dyn Inbox>) -> Arc<Self> {
+        Arc::new(Self {
             elections: Elections::new(&settings),
             inbox,
             next_link: AtomicU64::new(1),
@@ -123,23 +116,27 @@ impl Peers {
             dial_turn: AtomicU64::new(0),
             installs: Mutex::new(BTreeMap::new()),
             install_signal: Condvar::new(),
-            listeners: kept,
+            listeners: Mutex::new(Vec::new()),
             over: AtomicBool::new(false),
             settings,
-        });
+        })
+    }
+
+    /// Starts to accept; whoever carries out outputs must be there by now.
+    pub(crate) fn listen(self: &Arc<Self>, listeners: PeerListeners) -> io::Result<()> {
+        let PeerListeners { election, peer, observer_master } = listeners;
+        let all = election.iter().chain(&peer).chain(&observer_master);
+        *self.listeners.lock() = all.map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
         for listener in election {
-            peers.spawn("elections", move |peers| peers.accept_elections(&listener))?;
+            self.spawn("elections", move |peers| peers.accept_elections(&listener))?;
         }
         for listener in peer {
-            peers.spawn("learners", move |peers| {
-                peers.accept_learners(&listener, oxherd_zab::LinkKind::Learner)
-            })?;
+            self.spawn("learners", move |peers| peers.accept_learners(&listener, LinkKind::Learner))?;
         }
         for listener in observer_master {
-            let kind = oxherd_zab::LinkKind::ObserverMaster;
-            peers.spawn("observers", move |peers| peers.accept_learners(&listener, kind))?;
+            self.spawn("observers", move |peers| peers.accept_learners(&listener, LinkKind::ObserverMaster))?;
         }
-        Ok(peers)
+        Ok(())
     }
 
     /// Carries out what concerns peers; never blocks.
@@ -176,9 +173,9 @@ impl Peers {
     /// Ends all links and stops listening.
     pub(crate) fn stop(&self) {
         self.over.store(true, Ordering::Release);
-        for listener in &self.listeners {
+        for listener in self.listeners.lock().drain(..) {
             // Wakes the thread that accepts.
-            drop(socket2::SockRef::from(listener).shutdown(std::net::Shutdown::Both));
+            drop(socket2::SockRef::from(&listener).shutdown(std::net::Shutdown::Both));
         }
         self.elections.close_all();
         let links: Vec<_> = self.links.lock().values().cloned().collect();

@@ -1,0 +1,138 @@
+//! A server as a member of its ensemble: what the configuration says about peers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oxherd_config::{Config, Mode};
+use oxherd_proto::ServerId;
+use oxherd_replica::{Now, Recovered, Replica, ReplicaOptions};
+use oxherd_zab::{DurableState, EnsembleConfig, PeerConfig};
+
+use crate::driver::Driver;
+use crate::peers::{Inbox, PeerListeners, PeerSettings, Peers};
+use crate::server::{StartError, bind};
+use crate::settings;
+
+/// Connections that may wait to be accepted at a port for peers.
+const BACKLOG: i32 = 128;
+/// Bytes that may wait for one learner: minutes of writes, or what comes while it takes a large tree.
+const QUEUE_BYTES_MAX: usize = 512 << 20;
+
+/// Listens for peers, unless that was done; nothing for a server alone.
+pub(crate) fn listen(config: &Config, given: Option<PeerListeners>) -> Result<Option<PeerListeners>, StartError> {
+    if config.mode == Mode::Standalone {
+        return Ok(None);
+    }
+    if given.is_some() {
+        return Ok(given);
+    }
+    let id = server_id(config)?;
+    let member = config.membership.members.get(&id).ok_or_else(|| not_a_member(id))?;
+    let mut listeners = PeerListeners::default();
+    for address in &member.addresses {
+        let host = (!config.quorum.listen_everywhere).then_some(address.host.as_str());
+        listeners.peer.push(open(host, address.quorum_port)?);
+        listeners.election.push(open(host, address.election_port)?);
+        if let Some(port) = observer_master_port(config) {
+            listeners.observer_master.push(open(host, port)?);
+        }
+        if host.is_none() {
+            break;
+        }
+    }
+    Ok(Some(listeners))
+}
+
+fn open(host: Option<&str>, port: u16) -> Result<std::net::TcpListener, StartError> {
+    let address = format!("{}:{port}", host.unwrap_or("*"));
+    bind(host, port, BACKLOG).map_err(|source| StartError::Listen { address, source })
+}
+
+fn server_id(config: &Config) -> Result<ServerId, StartError> {
+    config.server_id.ok_or_else(|| StartError::Setting("an ensemble needs the file myid".to_owned()))
+}
+
+fn not_a_member(id: ServerId) -> StartError {
+    StartError::Setting(format!("myid says {}, but there is no line server.{}=host:port:port", id.0, id.0))
+}
+
+fn observer_master_port(config: &Config) -> Option<u16> {
+    u16::try_from(config.quorum.observer_master_port).ok().filter(|port| *port > 0)
+}
+
+fn ensemble(config: &Config) -> Result<EnsembleConfig, StartError> {
+    EnsembleConfig::parse(&config.membership.to_string()).map_err(|error| StartError::Setting(error.to_string()))
+}
+
+/// The replica of a member.
+pub(crate) fn replica(
+    config: &Config,
+    options: ReplicaOptions,
+    durable: DurableState,
+    recovered: &Recovered,
+    now: Now,
+) -> Result<Replica, StartError> {
+    let peer = peer_config(config, options.seed)?;
+    Ok(Replica::member(options, peer, durable, recovered, now))
+}
+
+fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, StartError> {
+    let quorum = &config.quorum;
+    let limit = |ticks: i32| u32::try_from(ticks).unwrap_or(0);
+    Ok(PeerConfig {
+        tick: tick(config),
+        init_limit: limit(quorum.init_limit),
+        sync_limit: limit(quorum.sync_limit),
+        connect_limit: (quorum.connect_limit > 0).then(|| limit(quorum.connect_limit)),
+        notify_again_min: milliseconds(quorum.notification_ms_min),
+        notify_again_max: milliseconds(quorum.notification_ms_max),
+        observer_delay_max: milliseconds(quorum.observer_election_ms),
+        commit_log_count: settings::positive_len(quorum.commit_log_count),
+        log_sync: quorum.snapshot_size_factor >= 0.0,
+        reconfig: quorum.reconfig_enabled,
+        observer_master: observer_master_port(config).is_some(),
+        seed,
+        ..PeerConfig::new(server_id(config)?, ensemble(config)?)
+    })
+}
+
+/// Starts the links of a member.
+pub(crate) fn start(
+    config: &Config,
+    seed: u64,
+    listeners: PeerListeners,
+    driver: &Arc<Driver>,
+) -> Result<Arc<Peers>, StartError> {
+    let quorum = &config.quorum;
+    let hello_timeout = match quorum.election_read_ms {
+        1.. => milliseconds(quorum.election_read_ms),
+        _ => tick(config) * u32::try_from(quorum.sync_limit).unwrap_or(1),
+    };
+    let field = i64::from(config.limits.frame_bytes_max) + i64::from(config.limits.extra_bytes.unwrap_or(0));
+    let settings = PeerSettings {
+        server: server_id(config)?,
+        ensemble: ensemble(config)?,
+        connect_timeout: milliseconds(quorum.election_connect_ms),
+        hello_timeout,
+        leader_pause: milliseconds(quorum.leader_retry_ms),
+        several_addresses: quorum.multi_address,
+        keep_alive: quorum.election_keep_alive,
+        observer_master_port: observer_master_port(config).unwrap_or(0),
+        field_len_max: usize::try_from(field).unwrap_or(0),
+        queue_bytes_max: QUEUE_BYTES_MAX,
+        tree: settings::tree_options(config, seed),
+    };
+    let inbox: Arc<dyn Inbox> = Arc::<Driver>::clone(driver);
+    let peers = Peers::new(settings, inbox);
+    driver.join(&peers, quorum.leader_serves);
+    peers.listen(listeners).map_err(StartError::Threads)?;
+    Ok(peers)
+}
+
+fn tick(config: &Config) -> Duration {
+    milliseconds(config.session.tick_time_ms)
+}
+
+fn milliseconds(value: i32) -> Duration {
+    Duration::from_millis(u64::try_from(value).unwrap_or(0))
+}
