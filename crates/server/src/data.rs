@@ -222,8 +222,8 @@ impl Restore {
 }
 
 impl RecoverySink for Restore {
-    fn begin_snapshot(&mut self, _file: &SnapshotFile) -> &mut dyn SnapshotBody {
-        self.body = Body(Some(Loader::new(self.options)));
+    fn begin_snapshot(&mut self, file: &SnapshotFile) -> &mut dyn SnapshotBody {
+        self.body = Body(Some(Loader::new(self.options).expecting(file.len)));
         &mut self.body
     }
 

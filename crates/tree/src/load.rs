@@ -89,6 +89,17 @@ impl Loader {
         }
     }
 
+    /// Makes room ahead for a body of about this many bytes, so that the index need not grow step by step.
+    #[must_use]
+    pub fn expecting(mut self, body_bytes: u64) -> Self {
+        /// What a node of modest data takes; larger ones only make the room too large.
+        const NODE_BYTES: u64 = 160;
+        const NODES_MAX: u64 = 1 << 24;
+        let nodes = (body_bytes / NODE_BYTES).min(NODES_MAX);
+        self.tree.reserve(usize::try_from(nodes).unwrap_or(0));
+        self
+    }
+
     /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) -> Result<LoadProgress, LoadError> {
         if matches!(self.part, Part::End) {

@@ -39,6 +39,14 @@ impl Store {
         store
     }
 
+    /// Makes room in the index for this many nodes more.
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        let Self { chunks, shards, hasher, .. } = self;
+        for shard in shards.iter_mut() {
+            shard.reserve(nodes / SHARDS, |id| index_hash(chunks, hasher, *id));
+        }
+    }
+
     pub(crate) fn live(&self) -> usize {
         self.live
     }
@@ -90,11 +98,7 @@ impl Store {
         let id = self.place(node);
         self.node_mut(parent).children_mut().push(id);
         let Self { chunks, shards, hasher, .. } = self;
-        shards[shard(hash)].insert_unique(hash, id, |id| {
-            let node = chunks[*id as usize / CHUNK][*id as usize % CHUNK].as_ref();
-            let node = node.expect("the index holds ids of live nodes");
-            self::hash(hasher, node.parent, node.name())
-        });
+        shards[shard(hash)].insert_unique(hash, id, |id| index_hash(chunks, hasher, *id));
         id
     }
 
@@ -171,6 +175,13 @@ fn hash(hasher: &FixedState, parent: NodeId, name: &[u8]) -> u64 {
     hasher.write_u32(parent);
     hasher.write(name);
     hasher.finish()
+}
+
+/// The hash under which a live node is in the index.
+fn index_hash(chunks: &[Vec<Option<Node>>], hasher: &FixedState, id: NodeId) -> u64 {
+    let node = chunks[id as usize / CHUNK][id as usize % CHUNK].as_ref();
+    let node = node.expect("the index holds ids of live nodes");
+    hash(hasher, node.parent, node.name())
 }
 
 /// Bits that the tables themselves use neither for the bucket (low) nor for the tag (top).

@@ -244,6 +244,10 @@ impl Tree {
         }
     }
 
+    pub(crate) fn reserve(&mut self, nodes: usize) {
+        self.store.reserve(nodes);
+    }
+
     pub(crate) fn set_digest(&mut self, digest: u64) {
         self.digest = digest;
     }
