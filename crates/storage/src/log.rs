@@ -229,7 +229,8 @@ impl<D: Disk> Log<D> {
     fn begin_file(&mut self, first: Zxid, len: u64) -> Result<Segment<D::File>, StorageError> {
         let path = self.dir.join(file_name(first));
         // From here on the mark names the newest file, if it is ours.
-        self.mark.write_durably(Mark { file: first, offset: 0 })?;
+        let mark = Mark { file: first, offset: 0 };
+        if self.options.sync { self.mark.write_durably(mark) } else { self.mark.write(mark) }?;
         let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
         self.dir_changed = true;
         let mut header = [0; HEADER_LEN as usize];
@@ -317,3 +318,6 @@ fn encode_record(payload: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(payload);
     out.push(RECORD_END);
 }
+
+#[cfg(test)]
+mod tests;
