@@ -1,5 +1,6 @@
 //! Running other programs, bounded in time.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -8,6 +9,8 @@ use anyhow::{Context, Result, bail};
 
 /// How often an ending program is looked at.
 const POLL: Duration = Duration::from_millis(50);
+/// How long a program may take to end when asked to.
+const GRACE: Duration = Duration::from_secs(10);
 
 /// `cargo` as it was called, in the repository's root.
 pub(crate) fn cargo() -> Command {
@@ -46,7 +49,7 @@ pub(crate) fn exists(program: &str, arg: &str) -> bool {
 pub(crate) fn bounded(command: &mut Command, log: &Path, limit: Duration) -> Result<Option<ExitStatus>> {
     let file = std::fs::File::create(log).with_context(|| format!("cannot write {}", log.display()))?;
     command.stdin(Stdio::null()).stderr(file.try_clone()?).stdout(file);
-    let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
+    let child = command.process_group(0).spawn().with_context(|| format!("cannot start {command:?}"))?;
     wait(child, limit)
 }
 
@@ -58,9 +61,22 @@ fn wait(mut child: Child, limit: Duration) -> Result<Option<ExitStatus>> {
         }
         std::thread::sleep(POLL);
     }
-    child.kill()?;
-    child.wait()?;
+    end_group(&mut child)?;
     Ok(None)
+}
+
+/// Ends a program with all that it started, servers of a suite for instance.
+fn end_group(child: &mut Child) -> Result<()> {
+    let group = format!("-{}", child.id());
+    for signal in ["-TERM", "-KILL"] {
+        Command::new("kill").args([signal, "--", &group]).stderr(Stdio::null()).status()?;
+        let started = Instant::now();
+        while started.elapsed() < GRACE && child.try_wait()?.is_none() {
+            std::thread::sleep(POLL);
+        }
+    }
+    child.wait()?;
+    Ok(())
 }
 
 /// The last lines of a log, for whoever reads the failure.
