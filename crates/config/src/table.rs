@@ -57,7 +57,7 @@ pub enum Status {
     Honoured,
     /// Accepted without effect: it tunes a JVM mechanism that does not exist here.
     Jvm,
-    /// Accepted; takes effect when servers form ensembles.
+    /// Accepted; concerns ensembles and has no effect yet.
     Ensemble,
     /// Accepted; takes effect with TLS and SASL.
     Security,
@@ -71,7 +71,7 @@ impl Status {
         match self {
             Self::Honoured => "honoured",
             Self::Jvm => "accepted, without effect (JVM only)",
-            Self::Ensemble => "accepted, waits for ensembles",
+            Self::Ensemble => "accepted, not in effect in ensembles yet",
             Self::Security => "accepted, waits for TLS and SASL",
             Self::Http => "accepted, waits for the HTTP admin server",
         }

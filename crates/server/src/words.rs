@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use oxherd_admin::{
-    Bucket, ConnectionStatus, Environment, Gauges, ServerState, SessionStatus, SessionsStatus, ShownConfig, Statistics,
+    Bucket, ConnectionStatus, Environment, Gauges, LeaderGauges, ServerState, SessionStatus, SessionsStatus, ShownConfig, ShownEnsemble, Statistics,
     StatusSource, WatchSummary, Whitelist, Word, Zone,
 };
-use oxherd_config::Config;
+use oxherd_config::{Config, Mode};
 use oxherd_proto::{SessionId, Zxid};
 use oxherd_replica::Connection;
+use oxherd_zab::Role;
 use tokio::net::tcp::OwnedReadHalf;
 
 use crate::driver::Driver;
@@ -86,8 +87,22 @@ fn shown(config: &Config, snapshot_dir: &Path, log_dir: &Path) -> ShownConfig {
         session_timeout_ms_min: config.session.timeout_ms_min,
         session_timeout_ms_max: config.session.timeout_ms_max,
         backlog: config.client_port.backlog,
-        server_id: 0,
-        ensemble: None,
+        server_id: config.server_id.filter(|_| config.mode == Mode::Ensemble).map_or(0, |id| id.0),
+        ensemble: (config.mode == Mode::Ensemble).then(|| shown_ensemble(config)),
+    }
+}
+
+fn shown_ensemble(config: &Config) -> ShownEnsemble {
+    let own = config.server_id.and_then(|id| config.membership.members.get(&id));
+    let addresses = own.map(|member| member.addresses.as_slice()).unwrap_or_default();
+    ShownEnsemble {
+        init_limit: config.quorum.init_limit,
+        sync_limit: config.quorum.sync_limit,
+        election_algorithm: config.quorum.election_algorithm,
+        election_ports: addresses.iter().map(|address| address.election_port).collect(),
+        quorum_ports: addresses.iter().map(|address| address.quorum_port).collect(),
+        votes: own.is_some_and(|member| member.role == oxherd_config::Role::Participant),
+        membership: None,
     }
 }
 
@@ -128,11 +143,27 @@ impl StatusSource for Words {
     }
 
     fn state(&self) -> ServerState {
-        ServerState::Standalone
+        match self.driver.role() {
+            None => ServerState::Standalone,
+            Some(Role::Leading { .. }) => ServerState::Leader,
+            Some(Role::Observing { .. }) => ServerState::Observer,
+            Some(Role::ReadOnly) => ServerState::ReadOnly,
+            Some(_) => ServerState::Follower,
+        }
     }
 
+    // Java: QuorumPeer.getDetailedPeerState
     fn peer_state(&self) -> Option<String> {
-        None
+        self.driver.role().map(|role| {
+            let text = match role {
+                Role::Looking | Role::ReadOnly | Role::Stopped { .. } => "looking - election",
+                Role::Synchronizing { .. } => "following - synchronization",
+                Role::Leading { .. } => "leading - broadcast",
+                Role::Following { .. } => "following - broadcast",
+                Role::Observing { .. } => "observing - broadcast",
+            };
+            text.to_owned()
+        })
     }
 
     fn statistics(&self) -> &Statistics {
@@ -144,7 +175,19 @@ impl StatusSource for Words {
             (side.tree.node_count(), side.tree.ephemeral_count(), side.tree.data_size())
         });
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
+        let role = self.driver.role();
+        let (voters, learners, uptime_ms) = self.driver.with_replica(|replica, _| {
+            (replica.ensemble().voters().count(), replica.learners(), replica.reign_ms(Driver::now()))
+        });
         Gauges {
+            quorum_size: role.map(|_| count(voters)),
+            synced_observers: role.map(|_| count(learners.synced_observers)),
+            leader: matches!(role, Some(Role::Leading { .. })).then(|| LeaderGauges {
+                learners: count(learners.connected),
+                synced_followers: count(learners.synced_voters),
+                leader_uptime_ms: uptime_ms,
+                ..LeaderGauges::default()
+            }),
             znodes: count(znodes),
             watches: count(self.driver.watches.lock().count()),
             ephemerals: count(ephemerals),
@@ -170,7 +213,12 @@ impl StatusSource for Words {
     }
 
     fn config(&self) -> ShownConfig {
-        self.shown.clone()
+        let mut shown = self.shown.clone();
+        if let Some(ensemble) = &mut shown.ensemble {
+            let text = self.driver.with_replica(|replica, _| replica.ensemble().to_string());
+            ensemble.membership = Some(text);
+        }
+        shown
     }
 
     fn directory_sizes(&self) -> (u64, u64) {

@@ -19,6 +19,17 @@ use crate::packet;
 use crate::storage::{StorageCommand, StorageEvent};
 use crate::synchronize::Bounds;
 
+/// How many learners a leader has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LearnerCounts {
+    /// With a link.
+    pub connected: usize,
+    /// Voters that hold the leader's history.
+    pub synced_voters: usize,
+    /// Others that do.
+    pub synced_observers: usize,
+}
+
 /// What becomes of the leader after an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -309,6 +320,20 @@ impl Leader {
         if moved {
             self.leave(Outcome::Look, local);
         }
+    }
+
+    pub(crate) fn counts(&self) -> LearnerCounts {
+        let mut counts = LearnerCounts::default();
+        for (_, learner) in self.learners.iter() {
+            counts.connected += 1;
+            let synced = usize::from(learner.stage == LearnerStage::Synced);
+            if learner.observer {
+                counts.synced_observers += synced;
+            } else {
+                counts.synced_voters += synced;
+            }
+        }
+        counts
     }
 
     fn synced_voters(&self) -> BTreeSet<ServerId> {

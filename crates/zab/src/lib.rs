@@ -38,5 +38,6 @@ mod synchronize;
 pub use config::{DurableState, PeerConfig};
 pub use dynamic_config::{ConfigError, EnsembleConfig, Member, PeerAddress};
 pub use io::{CloseReason, Input, LinkId, LinkKind, Output, Role};
+pub use leader::LearnerCounts;
 pub use peer::Peer;
 pub use storage::{ReadId, StorageCommand, StorageEvent};

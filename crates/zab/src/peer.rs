@@ -13,7 +13,7 @@ use crate::dynamic_config::{EnsembleConfig, Member};
 use crate::early::Early;
 use crate::election::Looking;
 use crate::io::{CloseReason, Input, LinkId, LinkKind, Output, Role};
-use crate::leader::{Leader, Outcome};
+use crate::leader::{Leader, LearnerCounts, Outcome};
 use crate::learner::Learner;
 use crate::local::{Local, Reach, Vote};
 use crate::storage::StorageEvent;
@@ -157,6 +157,14 @@ impl Peer {
     /// Last zxid known to be committed; [`Self::delivered`] once everything up to it is durable here.
     pub fn committed(&self) -> Zxid {
         self.local.history.committed()
+    }
+
+    /// Whom it leads; nobody unless it leads.
+    pub fn learners(&self) -> LearnerCounts {
+        match &self.phase {
+            Phase::Leading(leader) => leader.counts(),
+            _ => LearnerCounts::default(),
+        }
     }
 
     /// A client's session was heard of; a learner tells the leader at its next ping.

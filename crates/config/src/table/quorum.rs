@@ -9,37 +9,37 @@ section! {
     /// Ensemble: members, limits in ticks, election, links between peers.
     Quorum {
         /// Members: `host:quorumPort:electionPort[:role][|more addresses][;clientPort]`, by server number.
-        servers: BTreeMap<String, String> = "server.*", File, Q, Ensemble, "";
+        servers: BTreeMap<String, String> = "server.*", File, Q, Honoured, "";
         /// Groups of a hierarchical quorum: server numbers with colons between, by group number.
-        groups: BTreeMap<String, String> = "group.*", File, Q, Ensemble, "";
+        groups: BTreeMap<String, String> = "group.*", File, Q, Honoured, "";
         /// Voting weights by server number; 1 when absent.
-        weights: BTreeMap<String, String> = "weight.*", File, Q, Ensemble, "";
+        weights: BTreeMap<String, String> = "weight.*", File, Q, Honoured, "";
         /// Ticks a learner has to connect to its leader and to catch up; required in an ensemble.
-        init_limit: i32 = "initLimit", File, M, Ensemble, "0";
+        init_limit: i32 = "initLimit", File, M, Honoured, "0";
         /// Ticks a learner may lag behind; required in an ensemble.
-        sync_limit: i32 = "syncLimit", File, M, Ensemble, "0";
+        sync_limit: i32 = "syncLimit", File, M, Honoured, "0";
         /// Ticks a learner has to connect to its leader; 0 means `initLimit`.
-        connect_limit: i32 = "connectToLearnerMasterLimit", File, Q, Ensemble, "0";
+        connect_limit: i32 = "connectToLearnerMasterLimit", File, Q, Honoured, "0";
         /// Election algorithm; only 3 exists.
-        election_algorithm: i32 = "electionAlg", File, Q, Ensemble, "3";
+        election_algorithm: i32 = "electionAlg", File, Q, Honoured, "3";
         /// Role when the list of servers does not say: participant or observer.
-        peer_type: String = "peerType", File, Q, Ensemble, "participant";
+        peer_type: String = "peerType", File, Q, Honoured, "participant";
         /// Listen for peers on every address.
-        listen_everywhere: bool = "quorumListenOnAllIPs", File, Q, Ensemble, "false";
+        listen_everywhere: bool = "quorumListenOnAllIPs", File, Q, Honoured, "false";
         /// Observers write log and snapshots too.
         sync_enabled: bool = "syncEnabled", File, Q, Ensemble, "true";
         /// Overrides `syncEnabled`.
         observer_sync_enabled: Option<bool> = "observer.syncEnabled", Property, Q, Ensemble, "";
         /// Port on which a follower serves observers; 0 turns it off.
-        observer_master_port: i32 = "observerMasterPort", File, Q, Ensemble, "0";
+        observer_master_port: i32 = "observerMasterPort", File, Q, Honoured, "0";
         /// File that holds the members; they may then not be in the main file.
-        dynamic_file: Option<PathBuf> = "dynamicConfigFile", File, Q, Ensemble, "";
+        dynamic_file: Option<PathBuf> = "dynamicConfigFile", File, Q, Honoured, "";
         /// A single participant runs standalone, outside ensemble mode.
         standalone_enabled: bool = "standaloneEnabled", File, Q, Honoured, "true";
         /// Membership may be changed while serving.
         reconfig_enabled: bool = "reconfigEnabled", File, Q, Ensemble, "false";
         /// Several addresses a member.
-        multi_address: bool = "multiAddress.enabled", FileOrProperty, Q, Ensemble, "false";
+        multi_address: bool = "multiAddress.enabled", FileOrProperty, Q, Honoured, "false";
         /// Milliseconds an address of a member is tried.
         reachability_ms: i32 = "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Q, Ensemble, "1000";
         /// Try the addresses of a member before use.
@@ -53,19 +53,19 @@ section! {
         /// Reload the stores of peers when their files change.
         tls_reload: bool = "sslQuorumReloadCertFiles", File, Q, Security, "false";
         /// The leader serves clients.
-        leader_serves: bool = "leaderServes", Property, Q, Ensemble, "yes";
+        leader_serves: bool = "leaderServes", Property, Q, Honoured, "yes";
         /// Milliseconds to connect to a peer's election port.
-        election_connect_ms: i32 = "cnxTimeout", Property, Q, Ensemble, "5000";
+        election_connect_ms: i32 = "cnxTimeout", Property, Q, Honoured, "5000";
         /// Milliseconds an election link may be silent; -1 means `syncLimit` ticks.
-        election_read_ms: i32 = "quorumCnxnTimeoutMs", Property, Q, Ensemble, "-1";
+        election_read_ms: i32 = "quorumCnxnTimeoutMs", Property, Q, Honoured, "-1";
         /// Attempts to open the election port; 0 means for ever.
         election_bind_retries: i32 = "electionPortBindRetry", Property, Q, Ensemble, "3";
         /// TCP keepalive on election links.
-        election_keep_alive: bool = "tcpKeepAlive", Property, Q, Ensemble, "false";
+        election_keep_alive: bool = "tcpKeepAlive", Property, Q, Honoured, "false";
         /// Milliseconds an election first waits for notifications.
-        notification_ms_min: i32 = "fastleader.minNotificationInterval", Property, Q, Ensemble, "200";
+        notification_ms_min: i32 = "fastleader.minNotificationInterval", Property, Q, Honoured, "200";
         /// Milliseconds an election waits for notifications at most.
-        notification_ms_max: i32 = "fastleader.maxNotificationInterval", Property, Q, Ensemble, "60000";
+        notification_ms_max: i32 = "fastleader.maxNotificationInterval", Property, Q, Honoured, "60000";
         /// Milliseconds a leader waits for a quorum of epochs; -1 means `initLimit`.
         epoch_wait_ms: i32 = "leader.maxTimeToWaitForEpoch", Property, Q, Ensemble, "-1";
         /// One acknowledgement in so many is measured.
@@ -75,17 +75,17 @@ section! {
         /// Learners fed by differences at one time.
         diff_syncs_max: i32 = "leader.maxConcurrentDiffSyncs", Property, Q, Ensemble, "100";
         /// Milliseconds between two attempts to reach the leader.
-        leader_retry_ms: i32 = "leaderConnectDelayDuringRetryMs", Property, Q, Ensemble, "100";
+        leader_retry_ms: i32 = "leaderConnectDelayDuringRetryMs", Property, Q, Honoured, "100";
         /// Milliseconds an observer waits before it connects again.
         observer_reconnect_ms: i64 = "observer.reconnectDelayMs", Property, Q, Ensemble, "0";
         /// Milliseconds an observer waits before it looks for a leader.
-        observer_election_ms: i32 = "observer.election.DelayMs", Property, Q, Ensemble, "200";
+        observer_election_ms: i32 = "observer.election.DelayMs", Property, Q, Honoured, "200";
         /// Bytes a follower keeps for its observers.
         observer_buffer_bytes: i32 = "observerMaster.sizeLimit", Property, Q, Ensemble, "33554432";
         /// Committed proposals kept in memory for learners that lag; at least 500.
-        commit_log_count: i32 = "commitLogCount", Property, Q, Ensemble, "500";
+        commit_log_count: i32 = "commitLogCount", Property, Q, Honoured, "500";
         /// Size of log to send, as a share of the snapshot, up to which differences are read from disk.
-        snapshot_size_factor: f64 = "snapshotSizeFactor", Property, Q, Ensemble, "0.33";
+        snapshot_size_factor: f64 = "snapshotSizeFactor", Property, Q, Honoured, "0.33";
         /// Feed every learner by snapshot, for tests.
         force_snapshot: bool = "forceSnapshotSync", Property, Q, Ensemble, "false";
         /// Requests of learners skip a stage of the pipeline; there is no such stage here.

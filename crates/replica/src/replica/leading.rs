@@ -1,6 +1,7 @@
 //! A leader: takes the requests of its own clients and those that learners pass on.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use foldhash::fast::FixedState;
@@ -26,14 +27,19 @@ enum Owner {
 }
 
 /// What only a leader keeps.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Leading {
+    pub(super) since: Instant,
     /// Who carries each session; nobody before its first request.
     // Java: SessionTrackerImpl.SessionImpl.owner
     owners: HashMap<SessionId, Owner, FixedState>,
 }
 
 impl Leading {
+    pub(super) fn new(since: Instant) -> Self {
+        Self { since, owners: HashMap::default() }
+    }
+
     pub(super) fn forget(&mut self, session: SessionId) {
         self.owners.remove(&session);
     }

@@ -9,7 +9,8 @@ use std::time::Instant;
 use oxherd_proto::{SessionId, TxnHeader};
 use oxherd_tree::{ClientId, Tree};
 use oxherd_zab::{
-    DurableState, EnsembleConfig, Input as ZabInput, Output as ZabOutput, Peer, PeerConfig, Role,
+    DurableState, EnsembleConfig, Input as ZabInput, LearnerCounts, Output as ZabOutput, Peer, PeerConfig,
+    Role,
 };
 
 use super::leading::Leading;
@@ -74,6 +75,18 @@ impl Replica {
     /// The ensemble's configuration in force.
     pub fn ensemble(&self) -> &EnsembleConfig {
         self.zab.ensemble()
+    }
+
+    /// Whom it leads.
+    pub fn learners(&self) -> LearnerCounts {
+        self.zab.learners()
+    }
+
+    /// How long it has led, in ms; 0 unless it leads.
+    pub fn reign_ms(&self, now: Now) -> i64 {
+        let Duty::Leading(leading) = &self.duty else { return 0 };
+        let time = now.instant.saturating_duration_since(leading.since);
+        i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// The tree is another one: a snapshot of the leader, or what the log holds after it was cut.
@@ -149,7 +162,7 @@ impl Replica {
         match role {
             Role::Leading { .. } => {
                 self.last_proposed = self.zab.delivered();
-                self.duty = Duty::Leading(Leading::default());
+                self.duty = Duty::Leading(Leading::new(now.instant));
                 self.end_orphans(now, exclusive.tree);
                 if let Duty::Idle(held) = former {
                     held.into_iter().for_each(|output| self.learner_output(now, output, exclusive.tree));
