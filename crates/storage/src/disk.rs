@@ -116,14 +116,14 @@ impl DiskFile for File {
     }
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
-        File::set_len(self, len)
+        Self::set_len(self, len)
     }
 
     fn allocate(&mut self, len: u64) -> io::Result<()> {
         match rustix::fs::fallocate(&*self, rustix::fs::FallocateFlags::empty(), 0, len) {
             Ok(()) => Ok(()),
             // Some file systems reserve nothing; then the space is taken as it is written.
-            Err(rustix::io::Errno::OPNOTSUPP) => File::set_len(self, len),
+            Err(rustix::io::Errno::OPNOTSUPP) => Self::set_len(self, len),
             Err(error) => Err(error.into()),
         }
     }

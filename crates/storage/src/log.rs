@@ -233,7 +233,8 @@ impl<D: Disk> Log<D> {
         if self.options.sync { self.mark.write_durably(mark) } else { self.mark.write(mark) }?;
         let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
         self.dir_changed = true;
-        let mut header = [0; HEADER_LEN as usize];
+        // The other half is the dbid, 0.
+        let mut header = [0; 16];
         header[..8].copy_from_slice(&MAGIC_AND_VERSION);
         let begun = file.write_at(&header, 0).map_err(StorageError::io("write", &path));
         let mut segment =

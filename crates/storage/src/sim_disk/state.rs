@@ -34,7 +34,7 @@ fn not_found(path: &Path) -> io::Error {
 
 fn split(path: &Path) -> io::Result<(PathBuf, String)> {
     let name = path.file_name().ok_or_else(|| not_found(path))?;
-    let dir = path.parent().unwrap_or(Path::new(""));
+    let dir = path.parent().unwrap_or_else(|| Path::new(""));
     Ok((dir.to_owned(), name.to_string_lossy().into_owned()))
 }
 
