@@ -125,11 +125,6 @@ impl<F: DiskFile> LogReader<F> {
         }
     }
 
-    /// Bytes in the file, reserved ones included.
-    pub(crate) fn len(&self) -> u64 {
-        self.len
-    }
-
     /// Where the next record begins.
     pub fn position(&self) -> u64 {
         self.offset

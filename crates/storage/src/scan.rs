@@ -154,9 +154,11 @@ impl FileScan<'_> {
     ) -> Result<(u64, Option<String>), StorageError> {
         // The doubt about a file before is settled by a txn, and there was none here.
         let acknowledged = match (self.tail, &found) {
-            (Tail::MayBeTorn(Some(mark)), _) if mark.file == self.file.first => {
-                mark.covers(self.file.first, at) && !self.was_cut(reader, at, &found)
+            // A mark that is not whole was being written when the power went, so the file is ours too.
+            (Tail::MayBeTorn(Some(mark)), _) if mark.file == self.file.first || mark == Mark::NOTHING => {
+                mark.covers(self.file.first, at)
             }
+            // Another server wrote it, or this one long ago: only the file itself can tell.
             (_, Found::End) => false,
             (Tail::Whole, Found::Bad(_)) => true,
             (Tail::Whole, Found::Partial(_)) | (Tail::MayBeTorn(_), _) => reader.a_record_follows()?,
@@ -177,11 +179,6 @@ impl FileScan<'_> {
         }
         Ok((at, Some(reason)))
     }
-
-    /// Reserved space ends in zeros, so a file that ends sharp behind a record was cut there on purpose.
-    fn was_cut<F: DiskFile>(&self, reader: &LogReader<F>, at: u64, found: &Found) -> bool {
-        matches!(found, Found::End) && at >= HEADER_LEN && at == reader.len()
-    }
 }
 
 /// How the records of a file end.
@@ -196,7 +193,7 @@ enum Found {
 pub fn cut<D: Disk>(disk: &D, torn: &TornTail) -> Result<(), StorageError> {
     if torn.offset < HEADER_LEN {
         disk.remove(&torn.path).map_err(StorageError::io("remove", &torn.path))?;
-        let dir = torn.path.parent().unwrap_or(Path::new("."));
+        let dir = torn.path.parent().unwrap_or_else(|| Path::new("."));
         return disk.sync_dir(dir).map_err(StorageError::io("sync", dir));
     }
     let mut file = disk.open(&torn.path).map_err(StorageError::io("open", &torn.path))?;

@@ -11,8 +11,8 @@ use std::path::Path;
 use bytes::Bytes;
 use oxherd_proto::{SessionId, TxnRecord, Zxid, decode_txn};
 use oxherd_storage::{
-    BodyProgress, Compression, Layout, Log, LogOptions, OsDisk, RecoverySink, Seal, SnapshotBody, SnapshotFile,
-    SnapshotWriter, StorageError, load_snapshot, looks_whole, recover, scan, snapshots,
+    BodyProgress, Compression, Layout, Log, LogOptions, OsDisk, RecoverySink, Seal, SnapshotBody,
+    SnapshotFile, SnapshotWriter, StorageError, load_snapshot, looks_whole, recover, scan, snapshots,
 };
 use oxherd_tree::{LoadProgress, Loader, Tree, TreeOptions};
 use tempfile::TempDir;
@@ -45,6 +45,10 @@ fn directory(names: &[&str]) -> (TempDir, Layout) {
 
 fn options() -> TreeOptions {
     TreeOptions { extended_types: true, emulate_353_ttl: false, digest: true, hash_seed: 1 }
+}
+
+fn log_options() -> LogOptions {
+    LogOptions { preallocate_bytes: 1 << 20, ..LogOptions::default() }
 }
 
 /// Keeps the body's bytes and its tree.
@@ -154,12 +158,89 @@ fn a_killed_servers_directory_is_taken_over_with_every_digest_right() {
     assert_eq!((last, from_0.tree.unwrap().digest()), (LAST, tree.digest()), "from the very beginning");
 }
 
+fn recover_error(layout: &Layout) -> StorageError {
+    let mut sink = Restore { body: Body::new(), tree: None, sessions: BTreeMap::new(), digests: 0 };
+    recover(&OsDisk, layout, false, &mut sink).unwrap_err()
+}
+
 #[test]
 fn a_missing_log_of_the_original_is_noticed() {
     let (_dir, layout) = directory(&["log.a", "snapshot.0"]);
-    let mut sink = Restore { body: Body::new(), tree: None, sessions: BTreeMap::new(), digests: 0 };
-    let error = recover(&OsDisk, &layout, false, &mut sink).unwrap_err();
+    let error = recover_error(&layout);
     assert!(matches!(error, StorageError::Damaged { .. }), "{error}");
+}
+
+/// The record that a killed server left in part, as `log.1` would hold it before `log.a` was begun.
+fn with_a_part_behind(records: &[u8], part_of: &[u8]) -> Vec<u8> {
+    let mut bytes = [records, &part_of[..part_of.len() / 2]].concat();
+    bytes.resize(LOG_LEN, 0);
+    bytes
+}
+
+#[test]
+fn a_part_of_a_record_in_an_older_file_was_never_acknowledged() {
+    let (_dir, layout) = directory(&["log.1", "log.a", "snapshot.8"]);
+    let first_of_next = &data("log.a")[16..16 + 12 + 119 + 1];
+    let path = layout.log_dir.join("log.1");
+    fs::write(&path, with_a_part_behind(&data("log.1"), first_of_next)).unwrap();
+    assert_eq!(restore(&layout).1, LAST, "a killed Java server that was started again leaves this");
+
+    let whole = data("log.1");
+    fs::write(&path, with_a_part_behind(&whole[..whole.len() - 112 - 13], &whole[whole.len() - 112 - 13..]))
+        .unwrap();
+    let error = recover_error(&layout);
+    assert!(error.to_string().contains("log.1"), "txn 9 was acknowledged: {error}");
+}
+
+#[test]
+fn a_file_the_original_wrote_after_ours_is_judged_by_itself() {
+    let (_dir, layout) = directory(&["snapshot.0", "log.a"]);
+    let (_dir2, theirs) = directory(&["log.1"]);
+    let mut log = Log::open(OsDisk, &layout.log_dir, log_options()).unwrap();
+    log.append(&payloads(&theirs.log_dir, 1, 9)).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    assert_eq!(restore(&layout).1, LAST);
+    let path = layout.log_dir.join("log.a");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[16 + 40] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(recover_error(&layout), StorageError::Damaged { .. }), "acknowledged txns follow");
+}
+
+#[test]
+fn a_log_shorter_than_what_was_acknowledged_is_refused_until_the_mark_is_removed() {
+    let (_dir, layout) = directory(&["snapshot.0"]);
+    let (_dir2, theirs) = directory(&["log.1"]);
+    let mut log = Log::open(OsDisk, &layout.log_dir, log_options()).unwrap();
+    log.append(&payloads(&theirs.log_dir, 1, 9)).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let path = layout.log_dir.join("log.1");
+    let bytes = fs::read(&path).unwrap();
+    let end = data("log.1").len();
+    fs::write(&path, &bytes[..end - 112 - 13]).unwrap();
+    let error = recover_error(&layout).to_string();
+    assert!(error.contains("acknowledged") && error.contains("oxherd.durable"), "{error}");
+    fs::remove_file(layout.log_dir.join("oxherd.durable")).unwrap();
+    assert_eq!(restore(&layout).1, Zxid(8), "as a Java server leaves it that was told to truncate");
+}
+
+#[test]
+fn reserved_space_is_given_back_when_a_file_is_left() {
+    let (_dir, layout) = directory(&["snapshot.0"]);
+    let (_dir2, theirs) = directory(&["log.1"]);
+    let len = |name: &str| fs::metadata(layout.log_dir.join(name)).unwrap().len();
+    let mut log = Log::open(OsDisk, &layout.log_dir, log_options()).unwrap();
+    log.append(&payloads(&theirs.log_dir, 1, 5)).unwrap();
+    assert!(len("log.1") > 1 << 20, "reserved ahead");
+    log.roll();
+    log.append(&payloads(&theirs.log_dir, 6, 9)).unwrap();
+    log.sync().unwrap();
+    assert!(len("log.1") < 1000 && len("log.6") > 1 << 20);
+    drop(log);
+    assert_eq!(restore(&layout).1, Zxid(9));
+    assert!(len("log.6") < 1000, "left by a server that was killed");
 }
 
 #[test]
@@ -212,7 +293,7 @@ fn payloads(dir: &Path, from: i64, through: i64) -> Vec<(Zxid, Bytes)> {
 fn our_log_of_the_same_txns_has_the_same_bytes() {
     let (_dir, theirs) = directory(&["log.1", "log.a"]);
     let (_dir2, ours) = directory(&[]);
-    let mut log = Log::open(OsDisk, &ours.log_dir, LogOptions::default()).unwrap();
+    let mut log = Log::open(OsDisk, &ours.log_dir, log_options()).unwrap();
     log.append(&payloads(&theirs.log_dir, 1, 9)).unwrap();
     log.sync().unwrap();
     log.roll();
