@@ -19,6 +19,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run a server in the foreground until SIGTERM or ctrl-c.
     Serve(Serve),
+    /// Run a whole ensemble on this machine, for trying out; ctrl-c ends it.
+    Ensemble(Ensemble),
     /// The ZooKeeper shell, interactive or one command; also as `zkCli.sh`.
     #[command(disable_help_flag = true)]
     Shell {
@@ -53,6 +55,20 @@ pub(crate) enum ConfigCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// What ensemble to run.
+#[derive(Debug, Args)]
+pub(crate) struct Ensemble {
+    /// How many servers; three go on without one, five without two.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=9))]
+    pub(crate) servers: u16,
+    /// Client port of the first server; the others follow, and ports for peers 100 and 200 above.
+    #[arg(long, default_value_t = 2181, value_parser = clap::value_parser!(u16).range(1..=65000))]
+    pub(crate) client_port: u16,
+    /// Where the servers' files are; what is there is gone on with.
+    #[arg(long, default_value = "./oxherd-ensemble")]
+    pub(crate) dir: PathBuf,
 }
 
 /// How to serve.

@@ -1,6 +1,7 @@
 //! The one binary: server, shell and tools.
 
 mod commands;
+mod ensemble;
 mod logging;
 mod serve;
 
@@ -28,6 +29,7 @@ fn main() -> ExitCode {
     match parsed.command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Config { command: ConfigCommand::Check { file, json } } => serve::check_config(&file, json),
+        Command::Ensemble(options) => ensemble::run(&options),
         Command::Version => commands::print_version(),
         Command::Shell { arguments } => oxherd_cli::main(arguments.into_iter()),
         Command::Bench { arguments } => oxherd_cli::bench_main(arguments.into_iter()),

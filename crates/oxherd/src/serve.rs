@@ -92,7 +92,7 @@ fn serve_until_asked_to_stop(handle: Handle, config: &Config) -> ExitCode {
     }
 }
 
-async fn stop_signal() {
+pub(crate) async fn stop_signal() {
     use tokio::signal::unix::{SignalKind, signal};
     match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
         (Ok(mut terminate), Ok(mut interrupt)) => {

@@ -13,8 +13,11 @@ mod peers;
 mod server;
 mod settings;
 mod snapshot_thread;
+mod test_ensemble;
 mod words;
 mod workers;
 
 pub use oxherd_config::Config;
+pub use oxherd_zab::Role;
 pub use server::{Handle, Server, ServerBuilder, StartError};
+pub use test_ensemble::TestEnsemble;
