@@ -1,6 +1,8 @@
 //! A history of txns, snapshots, cuts and epochs; the machine dies at every storage call of it, in every way
 //! it may. What is recovered is a prefix of the history that holds all that was acknowledged.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap fails the test")]
+
 use std::error::Error;
 use std::path::{Path, PathBuf};
 

@@ -3,6 +3,8 @@
 //! `log.*` and `snapshot.{0,8}` are one server's directory; the packed snapshots come from servers with the
 //! same history. Zeros that were reserved behind the last record are left out of the data.
 
+#![allow(clippy::unwrap_used, reason = "a failing unwrap fails the test")]
+
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::fs;
