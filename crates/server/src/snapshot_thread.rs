@@ -99,7 +99,8 @@ struct Writer {
 
 impl Writer {
     fn run(&self) {
-        let mut purge_at = self.purge_every.map(|pause| Driver::now().instant + pause);
+        // The first time at once, or a server that restarts often never would.
+        let mut purge_at = self.purge_every.map(|_| Driver::now().instant);
         while !self.over.load(Ordering::Acquire) {
             if self.driver.wait_for_snapshot(&self.over, purge_at) {
                 self.snapshot();
