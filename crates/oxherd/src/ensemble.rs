@@ -89,13 +89,17 @@ fn port(options: &Ensemble, number: u16) -> u16 {
 
 #[expect(clippy::print_stdout, reason = "the banner is for whoever started the ensemble")]
 fn announce(options: &Ensemble, members: &[Member]) {
-    let hosts: Vec<String> = members.iter().map(|member| format!("127.0.0.1:{}", port(options, member.number))).collect();
+    let hosts: Vec<String> =
+        members.iter().map(|member| format!("127.0.0.1:{}", port(options, member.number))).collect();
     println!("an ensemble of {}, files below {}", members.len(), options.dir.display());
     for (member, host) in members.iter().zip(&hosts) {
         println!("  server {}   {host}   pid {}", member.number, member.child.id());
     }
     println!("  try        oxherd shell -server {} ls /", hosts.join(","));
-    println!("  leader     for port in {}; do echo srvr | nc 127.0.0.1 $port | grep Mode; done", ports(options));
+    println!(
+        "  leader     for port in {}; do echo srvr | nc 127.0.0.1 $port | grep Mode; done",
+        ports(options)
+    );
     println!("  then       kill -9 the leader's pid, and go on in the shell; ctrl-c here ends them all");
 }
 
@@ -106,12 +110,9 @@ fn ports(options: &Ensemble) -> String {
 
 #[expect(clippy::print_stdout, reason = "whoever started the ensemble wants to know")]
 fn watch(mut members: Vec<Member>) -> ExitCode {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(_) => {
-            stop(&mut members);
-            return ExitCode::FAILURE;
-        }
+    let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+        stop(&mut members);
+        return ExitCode::FAILURE;
     };
     runtime.block_on(async {
         let asked = crate::serve::stop_signal();
@@ -160,7 +161,6 @@ fn stop(members: &mut [Member]) {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the shell is where time comes from")]
 fn now() -> Instant {
     Instant::now()
 }

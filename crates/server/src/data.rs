@@ -15,7 +15,7 @@ use oxherd_storage::{
 };
 use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
 use oxherd_zab::DurableState;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::driver::Driver;
 use crate::server::StartError;
@@ -108,15 +108,24 @@ fn durable_state(
     })
 }
 
-/// What the files hold by now: the tree, its sessions, its last txn.
+/// What the files hold by now.
+#[derive(Debug)]
+pub(crate) struct Reloaded {
+    pub(crate) tree: Tree,
+    pub(crate) sessions: Vec<(SessionId, i32)>,
+    /// The last txn.
+    pub(crate) last_zxid: Zxid,
+}
+
+/// Reads the files anew.
 pub(crate) fn reload(
     layout: &Layout,
     options: TreeOptions,
-) -> Result<(Tree, Vec<(SessionId, i32)>, Zxid), StorageError> {
+) -> Result<Reloaded, StorageError> {
     let mut restore = Restore::new(options);
     let recovery = recover(&OsDisk, layout, true, &mut restore)?;
     let (tree, sessions) = restore.finish();
-    Ok((tree, sessions, recovery.last_zxid))
+    Ok(Reloaded { tree, sessions, last_zxid: recovery.last_zxid })
 }
 
 fn unusable(path: &Path, error: &StorageError) -> StartError {
@@ -163,8 +172,32 @@ fn end_orphans(tree: &mut Tree, sessions: &[(SessionId, i32)]) {
     }
 }
 
+/// Compares the digest that each txn in the log notes with the one of the tree it made.
+///
+/// A snapshot that was taken while nodes changed differs until replay has passed that time, so differences
+/// count from the first agreement on.
+// Java: DataTree.compareDigest
+#[derive(Debug, Default)]
+struct DigestCheck {
+    agreed: bool,
+    reported: bool,
+}
+
+impl DigestCheck {
+    fn compare(&mut self, zxid: Zxid, noted: u64, found: u64) {
+        if noted == found {
+            self.agreed = true;
+        } else if self.agreed && !self.reported {
+            self.reported = true;
+            error!(%zxid, "from this txn on the tree's digest is not the one the log notes: compare this server with \
+                           the others of its ensemble, or with its backup");
+        }
+    }
+}
+
 /// Builds the tree and the session table while recovery reads.
 struct Restore {
+    digests: DigestCheck,
     options: TreeOptions,
     body: Body,
     tree: Option<Tree>,
@@ -193,6 +226,7 @@ impl SnapshotBody for Body {
 impl Restore {
     fn new(options: TreeOptions) -> Self {
         Self {
+            digests: DigestCheck::default(),
             options,
             body: Body(None),
             tree: None,
@@ -259,6 +293,9 @@ impl RecoverySink for Restore {
         let tree = self.tree.get_or_insert_with(|| Tree::new(self.options));
         self.changes.clear();
         tree.apply(&txn.header, &txn.record, &mut self.changes);
+        if let (true, Some(noted)) = (self.options.digest, txn.digest) {
+            self.digests.compare(zxid, noted.tree_digest.cast_unsigned(), tree.digest());
+        }
         Ok(())
     }
 

@@ -19,7 +19,10 @@ const BACKLOG: i32 = 128;
 const QUEUE_BYTES_MAX: usize = 512 << 20;
 
 /// Listens for peers, unless that was done; nothing for a server alone.
-pub(crate) fn listen(config: &Config, given: Option<PeerListeners>) -> Result<Option<PeerListeners>, StartError> {
+pub(crate) fn listen(
+    config: &Config,
+    given: Option<PeerListeners>,
+) -> Result<Option<PeerListeners>, StartError> {
     if config.mode == Mode::Standalone {
         return Ok(None);
     }
@@ -61,7 +64,8 @@ fn observer_master_port(config: &Config) -> Option<u16> {
 }
 
 fn ensemble(config: &Config) -> Result<EnsembleConfig, StartError> {
-    EnsembleConfig::parse(&config.membership.to_string()).map_err(|error| StartError::Setting(error.to_string()))
+    EnsembleConfig::parse(&config.membership.to_string())
+        .map_err(|error| StartError::Setting(error.to_string()))
 }
 
 /// The replica of a member.

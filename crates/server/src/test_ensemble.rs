@@ -88,7 +88,8 @@ impl TestEnsemble {
         let ports: Vec<Ports> =
             listeners.iter().map(Listeners::ports).collect::<io::Result<_>>().map_err(StartError::Threads)?;
         for (index, listeners) in listeners.into_iter().enumerate() {
-            let config = write_config(&ensemble.dir, index, &ports).map_err(|error| unusable(&ensemble.dir, &error))?;
+            let config = write_config(&ensemble.dir, index, &ports)
+                .map_err(|error| unusable(&ensemble.dir, &error))?;
             let handle = start(&config, listeners)?;
             ensemble.members.push(TestMember { config, ports: ports[index], handle: Some(handle) });
         }
@@ -143,9 +144,12 @@ impl TestEnsemble {
 
     /// Starts a stopped member on its data and its ports, and waits until it serves.
     pub fn start_again(&mut self, index: usize) -> Result<(), StartError> {
-        let Some(member) = self.members.get_mut(index).filter(|member| member.handle.is_none()) else { return Ok(()) };
+        let Some(member) = self.members.get_mut(index).filter(|member| member.handle.is_none()) else {
+            return Ok(());
+        };
         let address = member.ports.client.to_string();
-        let listeners = Listeners::at(member.ports).map_err(|source| StartError::Listen { address, source })?;
+        let listeners =
+            Listeners::at(member.ports).map_err(|source| StartError::Listen { address, source })?;
         member.handle = Some(start(&member.config, listeners)?);
         member.wait_until_serving()
     }

@@ -47,10 +47,10 @@ impl LogThread {
         info!(%zxid, "the leader's history is shorter: cutting the log");
         self.remove_snapshots_after(zxid)?;
         self.log.truncate(zxid)?;
-        let (mut tree, sessions, last) = data::reload(&self.layout, self.tree.clone())?;
-        tree.set_last_zxid(last);
-        self.driver.replace_tree(tree, &sessions);
-        Ok(last)
+        let mut reloaded = data::reload(&self.layout, self.tree)?;
+        reloaded.tree.set_last_zxid(reloaded.last_zxid);
+        self.driver.replace_tree(reloaded.tree, &reloaded.sessions);
+        Ok(reloaded.last_zxid)
     }
 
     fn remove_snapshots_after(&self, zxid: Zxid) -> Result<(), StorageError> {

@@ -46,7 +46,7 @@ impl Peers {
 
     fn load(&self, stream: &mut Stream<'_>) -> io::Result<Installed> {
         let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
-        let mut loader = Loader::new(self.settings.tree.clone());
+        let mut loader = Loader::new(self.settings.tree);
         loop {
             let piece = stream.take()?;
             match loader.push(&piece).map_err(|error| invalid(error.to_string()))? {
