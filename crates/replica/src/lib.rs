@@ -9,6 +9,7 @@ mod clock;
 mod commit;
 mod connection;
 mod containers;
+mod hash_order;
 mod input;
 mod options;
 mod overlay;

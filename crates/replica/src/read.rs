@@ -12,6 +12,7 @@ use oxherd_tree::{ClientId, EventType, NodeView, WatchMode, WatcherKind, permits
 
 use crate::auth::{self, perms};
 use crate::connection::{Request, Side};
+use crate::hash_order;
 
 /// Who asks.
 pub(crate) struct Caller<'a> {
@@ -193,8 +194,9 @@ fn ephemerals(
 ) -> Result<(), ErrorCode> {
     let prefix = request.prefix_path.as_deref().unwrap_or_default();
     let all = matches!(prefix.trim_ascii(), b"" | b"/");
-    let ephemerals: Vec<Str> =
-        side.tree.ephemerals(caller.session).filter(|path| all || path.starts_with(prefix)).collect();
+    let mut ephemerals: Vec<Str> = side.tree.ephemerals(caller.session).collect();
+    hash_order::sort(&mut ephemerals);
+    ephemerals.retain(|path| all || path.starts_with(prefix));
     GetEphemeralsResponse { ephemerals }.encode(out);
     Ok(())
 }
