@@ -13,8 +13,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    AuthPacket, ConnectReply, ConnectRequest, ErrorCode, FrameError, FrameReader, Id, Input as Reader, Jute,
-    OpCode, OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame, reply_header,
+    AuthPacket, ConnectReply, ConnectRequest, ErrorCode, FrameError, FrameReader, GetSASLRequest, Id, Input as Reader,
+    Jute, OpCode, OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame, reply_header,
 };
 use oxherd_tree::{ClientId, Tree, WatchEvent};
 use tracing::{debug, info, warn};
@@ -245,7 +245,7 @@ impl Connection {
         let op = OpCode::from_code(header.kind);
         match op {
             Some(OpCode::Auth) => self.handle_auth(header.xid, body, side),
-            Some(OpCode::Sasl) => self.handle_sasl(header.xid),
+            Some(OpCode::Sasl) => self.handle_sasl(header.xid, body),
             _ if !auth::is_enough(&self.ids, &side.options.auth) => self.refuse_unauthenticated(header.xid),
             Some(op) if is_request(op) => {
                 let request = Request { xid: header.xid, op, body, received: side.now.instant };
@@ -286,7 +286,7 @@ impl Connection {
     fn handle_auth(&mut self, xid: Xid, body: Bytes, side: &Side<'_>) {
         let outcome = match AuthPacket::from_bytes(body) {
             Ok(packet) => auth::authenticate(&packet, self.address, &side.options.auth),
-            Err(_) => AuthOutcome::Failed,
+            Err(_) => AuthOutcome::Disconnect,
         };
         match outcome {
             AuthOutcome::Added(added) => {
@@ -311,7 +311,10 @@ impl Connection {
 
     /// Without a SASL section the original answers success and no token.
     // Java: ZooKeeperServer.processSasl
-    fn handle_sasl(&mut self, xid: Xid) {
+    fn handle_sasl(&mut self, xid: Xid, body: Bytes) {
+        if GetSASLRequest::from_bytes(body).is_err() {
+            return self.close(Close::Now);
+        }
         let at = begin_frame(&mut self.outbox);
         reply_header(xid, Zxid::ZERO, ErrorCode::Ok, &mut self.outbox);
         (-1i32).encode(&mut self.outbox);
