@@ -1,0 +1,74 @@
+//! Runs of seeds: one, many, and the smallest that still fails.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::bug::Bug;
+use crate::plan::Plan;
+use crate::story::Story;
+use crate::verdict::Breach;
+use crate::world::{Tally, World};
+
+/// Most runs spent on making a failing plan smaller.
+const SHRINK_RUNS_MAX: usize = 200;
+
+/// How a run went.
+#[derive(Debug)]
+pub struct Outcome {
+    /// What failed, if anything did.
+    pub breach: Option<Breach>,
+    /// What happened, as far as it was told.
+    pub story: String,
+    /// What it amounted to.
+    pub tally: Tally,
+}
+
+/// Runs a plan. A panic of the code under test is a breach too.
+pub fn run(plan: &Plan, bug: Option<Bug>, story: Story) -> Outcome {
+    let mut world = World::new(plan.clone(), bug, story);
+    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let breach = match result {
+        Ok(result) => result.err(),
+        Err(panic) => Some(Breach::new("NoPanic", words(panic.as_ref()))),
+    };
+    Outcome { breach, story: world.story.text(), tally: world.tally.clone() }
+}
+
+fn words(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
+}
+
+/// The smallest plan found that breaks the same invariant: fewer faults, then a shorter run.
+pub fn shrink(plan: &Plan, bug: Option<Bug>, invariant: &str) -> Plan {
+    let mut best = plan.clone();
+    let mut runs = 0;
+    let mut still_fails = |candidate: &Plan| {
+        runs += 1;
+        runs <= SHRINK_RUNS_MAX
+            && run(candidate, bug, Story::default()).breach.is_some_and(|breach| breach.invariant == invariant)
+    };
+    let mut chunk = best.faults.len().div_ceil(2);
+    while chunk > 0 {
+        let mut from = 0;
+        while from < best.faults.len() {
+            let mut candidate = best.clone();
+            let to = (from + chunk).min(candidate.faults.len());
+            candidate.faults.drain(from..to);
+            if still_fails(&candidate) {
+                best = candidate;
+            } else {
+                from += chunk;
+            }
+        }
+        chunk /= 2;
+    }
+    for divisor in [8, 4, 2] {
+        let duration_ms = plan.duration_ms / divisor;
+        let mut candidate = Plan { duration_ms, ..best.clone() };
+        candidate.faults.retain(|planned| planned.at_ms < duration_ms);
+        if still_fails(&candidate) {
+            return candidate;
+        }
+    }
+    best
+}

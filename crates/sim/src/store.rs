@@ -1,0 +1,360 @@
+//! The log thread of one server: carries out storage commands on its files, a batch a turn.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::path::Path;
+
+use bytes::Bytes;
+use oxherd_proto::{SessionId, Zxid};
+use oxherd_storage::{
+    Disk, EpochFile, Layout, Log, LogOptions, LogReader, StorageError, log_files, log_files_from, snapshots, write_epoch,
+};
+use oxherd_tree::{LoadProgress, Loader, Tree, TreeOptions};
+use oxherd_zab::{LinkId, StorageCommand, StorageEvent};
+
+use crate::bug::Bug;
+use crate::lying::{Lies, LyingDisk};
+use crate::restore::{reload, write_snapshot};
+
+/// Space reserved ahead in log files; small, so that a disk can be nearly full.
+const PREALLOCATE_BYTES: u64 = 64 << 10;
+
+/// What the log thread is to do.
+#[derive(Clone, Debug)]
+pub enum LogCommand {
+    /// Asked by the replica.
+    Storage(StorageCommand),
+    /// Begin a new file with the next txn.
+    Roll,
+}
+
+/// What a turn of the log thread has done.
+#[derive(Debug)]
+pub enum Done {
+    /// For the replica.
+    Event(StorageEvent),
+    /// The tree is another one.
+    Tree(Box<Tree>, Vec<(SessionId, i32)>),
+    /// Txns that are durable now, in truth, whatever was said about them.
+    Durable(Vec<(Zxid, Bytes)>),
+    /// Whether there is room for more than deletes.
+    Room(bool),
+}
+
+/// The files of one running server.
+#[derive(Debug)]
+pub struct Store {
+    disk: LyingDisk,
+    layout: Layout,
+    log: Log<LyingDisk>,
+    bug: Option<Bug>,
+    /// What waits.
+    pub queue: VecDeque<LogCommand>,
+    /// Trees that came over links and wait to be installed; `None` for one that broke.
+    pub installs: BTreeMap<LinkId, Option<Bytes>>,
+    /// Said to be durable and not written or synced yet, by a bug.
+    late: Vec<(Zxid, Bytes)>,
+    unsynced: Vec<(Zxid, Bytes)>,
+    /// Whether the server is catching up with a leader; some bugs live only then.
+    pub is_catching_up: bool,
+    room: bool,
+    rewriting: bool,
+}
+
+impl Store {
+    /// Opens the log for appending.
+    pub fn open(disk: LyingDisk, layout: Layout, bug: Option<Bug>) -> Result<Self, StorageError> {
+        let options = LogOptions { preallocate_bytes: PREALLOCATE_BYTES, file_bytes_max: None, sync: true };
+        let log = Log::open(disk.clone(), &layout.log_dir, options)?;
+        Ok(Self {
+            disk,
+            layout,
+            log,
+            bug,
+            queue: VecDeque::new(),
+            installs: BTreeMap::new(),
+            late: Vec::new(),
+            unsynced: Vec::new(),
+            is_catching_up: false,
+            room: true,
+            rewriting: false,
+        })
+    }
+
+    /// Whether there is something to do now. A tree to be installed may still be on its way.
+    pub fn can_work(&self) -> bool {
+        match self.queue.front() {
+            None => !self.late.is_empty() || !self.unsynced.is_empty() || !self.room,
+            Some(LogCommand::Storage(StorageCommand::InstallSnapshot { link, .. })) => self.installs.contains_key(link),
+            Some(_) => true,
+        }
+    }
+
+    /// Whether files are to be cut or replaced.
+    pub fn rewrites(&self) -> bool {
+        self.rewriting
+    }
+
+    /// Whether the disk was full at the last look.
+    pub fn is_full(&self) -> bool {
+        !self.room
+    }
+
+    /// The role has changed; with one bug, the former thread goes on with what it had.
+    pub fn role_changed(&mut self, done: &mut Vec<Done>) {
+        if self.bug != Some(Bug::Zk4712) {
+            return;
+        }
+        let waits = std::mem::take(&mut self.queue);
+        for command in waits {
+            match command {
+                LogCommand::Storage(StorageCommand::Append { zxid, payload }) => {
+                    self.late.push((zxid, payload));
+                    done.push(Done::Event(StorageEvent::Synced(zxid)));
+                }
+                other => self.queue.push_back(other),
+            }
+        }
+    }
+
+    /// One turn: what waits, with one sync for a run of appends. An error ends the server.
+    pub fn turn(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
+        self.catch_up_with_lies(done)?;
+        if self.bug == Some(Bug::Zk4643) {
+            self.epoch_first(done)?;
+        }
+        let mut batch = Vec::new();
+        while self.can_work() && !self.queue.is_empty() {
+            match self.queue.pop_front() {
+                Some(LogCommand::Storage(StorageCommand::Append { zxid, payload })) => batch.push((zxid, payload)),
+                Some(other) => {
+                    if !self.append(&mut batch, done)? {
+                        self.queue.push_front(other);
+                        return Ok(());
+                    }
+                    match other {
+                        LogCommand::Roll => self.log.roll(),
+                        LogCommand::Storage(command) => self.member_command(command, done)?,
+                    }
+                }
+                None => {}
+            }
+        }
+        self.append(&mut batch, done)?;
+        self.look_for_room(done);
+        Ok(())
+    }
+
+    fn look_for_room(&mut self, done: &mut Vec<Done>) {
+        if !self.log.has_room() {
+            self.log.retry_room();
+        }
+        if self.log.has_room() != self.room {
+            self.room = self.log.has_room();
+            done.push(Done::Room(self.room));
+        }
+    }
+
+    /// Writes and syncs a batch; false when the disk is full and the batch waits again.
+    fn append(&mut self, batch: &mut Vec<(Zxid, Bytes)>, done: &mut Vec<Done>) -> Result<bool, StorageError> {
+        let Some((last, _)) = batch.last() else { return Ok(true) };
+        let last = *last;
+        if self.lies_about(batch) {
+            done.push(Done::Event(StorageEvent::Synced(last)));
+            batch.clear();
+            return Ok(true);
+        }
+        match self.log.append(batch) {
+            Ok(()) => {}
+            Err(error) if error.is_no_space() => {
+                for (zxid, payload) in batch.drain(..).rev() {
+                    self.queue.push_front(LogCommand::Storage(StorageCommand::Append { zxid, payload }));
+                }
+                self.look_for_room(done);
+                return Ok(false);
+            }
+            Err(error) => return self.disk_error(error, last, batch, done),
+        }
+        if self.bug == Some(Bug::AckBeforeSync) || (self.bug == Some(Bug::Zk3911) && self.is_catching_up) {
+            self.unsynced.append(batch);
+            done.push(Done::Event(StorageEvent::Synced(last)));
+            return Ok(true);
+        }
+        if let Err(error) = self.log.sync() {
+            return self.disk_error(error, last, batch, done);
+        }
+        done.push(Done::Durable(std::mem::take(batch)));
+        done.push(Done::Event(StorageEvent::Synced(last)));
+        Ok(true)
+    }
+
+    /// Answers for txns that are only remembered; they are written a turn later.
+    fn lies_about(&mut self, batch: &[(Zxid, Bytes)]) -> bool {
+        let lies = self.bug == Some(Bug::AckBeforeWrite) || (self.bug == Some(Bug::Zk4646) && self.is_catching_up);
+        if lies {
+            self.late.extend_from_slice(batch);
+        }
+        lies
+    }
+
+    fn catch_up_with_lies(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
+        if !self.unsynced.is_empty() {
+            self.log.sync()?;
+            done.push(Done::Durable(std::mem::take(&mut self.unsynced)));
+        }
+        if !self.late.is_empty() && (self.bug != Some(Bug::Zk4712) || self.queue.is_empty()) {
+            let late = std::mem::take(&mut self.late);
+            self.log.append(&late)?;
+            self.log.sync()?;
+            done.push(Done::Durable(late));
+        }
+        Ok(())
+    }
+
+    /// The end of the server, unless a bug takes it lightly: then the log begins anew behind the loss.
+    fn disk_error(
+        &mut self,
+        error: StorageError,
+        last: Zxid,
+        batch: &mut Vec<(Zxid, Bytes)>,
+        done: &mut Vec<Done>,
+    ) -> Result<bool, StorageError> {
+        if self.bug != Some(Bug::Zk4882) {
+            return Err(error);
+        }
+        let options = LogOptions { preallocate_bytes: PREALLOCATE_BYTES, file_bytes_max: None, sync: true };
+        self.log = Log::open(self.disk.clone(), &self.layout.log_dir, options)?;
+        batch.clear();
+        done.push(Done::Event(StorageEvent::Synced(last)));
+        Ok(true)
+    }
+
+    /// The epoch goes to its file before the txns that wait ahead of it.
+    fn epoch_first(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
+        let is_epoch = |command: &LogCommand| {
+            matches!(command, LogCommand::Storage(StorageCommand::StoreCurrentEpoch(_)))
+        };
+        let Some(at) = self.queue.iter().position(is_epoch).filter(|at| *at > 0) else { return Ok(()) };
+        let appends = |command: &LogCommand| matches!(command, LogCommand::Storage(StorageCommand::Append { .. }));
+        if !self.queue.iter().take(at).all(appends) {
+            return Ok(());
+        }
+        if let Some(LogCommand::Storage(StorageCommand::StoreCurrentEpoch(epoch))) = self.queue.remove(at) {
+            write_epoch(&self.disk, &self.layout.snap_dir, EpochFile::Current, epoch)?;
+            done.push(Done::Event(StorageEvent::CurrentEpochStored(epoch)));
+        }
+        Ok(())
+    }
+
+    fn member_command(&mut self, command: StorageCommand, done: &mut Vec<Done>) -> Result<(), StorageError> {
+        self.rewriting = matches!(command, StorageCommand::Truncate(_) | StorageCommand::InstallSnapshot { .. });
+        let event = match command {
+            StorageCommand::Append { .. } => return Ok(()),
+            StorageCommand::StoreAcceptedEpoch(epoch) => {
+                write_epoch(&self.disk, &self.layout.snap_dir, EpochFile::Accepted, epoch)?;
+                StorageEvent::AcceptedEpochStored(epoch)
+            }
+            StorageCommand::StoreCurrentEpoch(epoch) => {
+                write_epoch(&self.disk, &self.layout.snap_dir, EpochFile::Current, epoch)?;
+                StorageEvent::CurrentEpochStored(epoch)
+            }
+            StorageCommand::Truncate(zxid) => StorageEvent::Truncated(self.truncate(zxid, done)?),
+            StorageCommand::InstallSnapshot { link, zxid } => self.install(link, zxid, done)?,
+            StorageCommand::ReadLog { id, from, through } => {
+                StorageEvent::LogRead { id, txns: self.read(from, through).unwrap_or(None) }
+            }
+        };
+        self.rewriting = false;
+        done.push(Done::Event(event));
+        Ok(())
+    }
+
+    fn truncate(&mut self, zxid: Zxid, done: &mut Vec<Done>) -> Result<Zxid, StorageError> {
+        self.remove_snapshots_after(zxid)?;
+        if self.bug == Some(Bug::TruncWithoutSync) {
+            self.truncate_without_sync(zxid)?;
+        } else {
+            self.log.truncate(zxid)?;
+        }
+        let (tree, sessions, last) = reload(&self.disk, &self.layout)?;
+        if self.bug != Some(Bug::Zk5094) {
+            done.push(Done::Tree(Box::new(tree), sessions));
+        }
+        Ok(last)
+    }
+
+    fn truncate_without_sync(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+        let options = LogOptions { preallocate_bytes: PREALLOCATE_BYTES, file_bytes_max: None, sync: true };
+        let lies = Lies { logs: true, directories: true, snapshots: false };
+        Log::open(self.disk.with(lies), &self.layout.log_dir, options.clone())?.truncate(zxid)?;
+        self.log = Log::open(self.disk.clone(), &self.layout.log_dir, options)?;
+        Ok(())
+    }
+
+    fn remove_snapshots_after(&self, zxid: Zxid) -> Result<(), StorageError> {
+        for file in snapshots(&self.disk, &self.layout.snap_dir)? {
+            if file.zxid > zxid {
+                remove(&self.disk, &file.path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn install(&mut self, link: LinkId, zxid: Zxid, done: &mut Vec<Done>) -> Result<StorageEvent, StorageError> {
+        let refused = Ok(StorageEvent::SnapshotRefused(zxid));
+        let Some(Some(body)) = self.installs.remove(&link) else { return refused };
+        let mut loader = Loader::new(TreeOptions::default());
+        let Ok(LoadProgress::Done { .. }) = loader.push(&body) else { return refused };
+        let Ok((mut tree, sessions)) = loader.finish() else { return refused };
+        tree.set_last_zxid(zxid);
+        self.forget_log_after(zxid)?;
+        self.remove_snapshots_after(zxid)?;
+        write_snapshot(self.disk.clone(), &self.layout, &mut tree, &sessions)?;
+        self.log.roll();
+        done.push(Done::Tree(Box::new(tree), sessions));
+        Ok(StorageEvent::SnapshotInstalled(zxid))
+    }
+
+    fn forget_log_after(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+        self.log.sync()?;
+        let files = log_files(&self.disk, &self.layout.log_dir)?;
+        for file in files.iter().rev().filter(|file| file.first > zxid) {
+            remove(&self.disk, &file.path)?;
+        }
+        if files.iter().any(|file| file.first <= zxid) {
+            return self.log.truncate(zxid);
+        }
+        self.log.roll();
+        Ok(())
+    }
+
+    /// The txns from exactly `from` on, unless they are not there.
+    fn read(&self, from: Zxid, through: Zxid) -> Result<Option<Vec<(Zxid, Bytes)>>, StorageError> {
+        let files = log_files(&self.disk, &self.layout.log_dir)?;
+        let mut txns: Vec<(Zxid, Bytes)> = Vec::new();
+        for file in log_files_from(&files, from) {
+            let Some(mut reader) = LogReader::open(&self.disk, &file.path)? else { continue };
+            while let Some(record) = reader.next_record()? {
+                if record.zxid < from {
+                    continue;
+                }
+                if record.zxid > through {
+                    break;
+                }
+                if txns.is_empty() && record.zxid != from {
+                    return Ok(None);
+                }
+                txns.push((record.zxid, record.payload));
+            }
+        }
+        if self.bug == Some(Bug::Zk4925) && txns.len() > 3 {
+            txns.remove(2);
+        }
+        Ok((!txns.is_empty()).then_some(txns))
+    }
+}
+
+fn remove<D: Disk>(disk: &D, path: &Path) -> Result<(), StorageError> {
+    let failed = |action| move |source| StorageError::Io { action, path: path.to_owned(), source };
+    disk.remove(path).map_err(failed("remove"))?;
+    disk.sync_dir(path.parent().unwrap_or(path)).map_err(failed("sync"))
+}

@@ -1,0 +1,361 @@
+//! Machines, links and clients in virtual time. One agenda, one source of chance, no clock.
+
+mod clients;
+mod faults;
+mod machines;
+mod peers;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use oxherd_proto::{ServerId, Zxid};
+use oxherd_replica::Now;
+use oxherd_storage::{CrashOutcome, SimDisk};
+use oxherd_tree::ClientId;
+use oxherd_zab::LinkId;
+
+use crate::bug::Bug;
+use crate::client::Client;
+use crate::dice::Dice;
+use crate::host::Host;
+use crate::judge::Judge;
+use crate::network::Network;
+use crate::plan::{Fault, Plan};
+use crate::story::Story;
+use crate::verdict::{Breach, Check};
+
+/// Ticks within which healed servers must agree and serve.
+const HEALING_TICKS: u64 = 600;
+/// Most events of a run; more, and something runs hot.
+const EVENTS_MAX: u64 = 3_000_000;
+/// Wall clock at the start of every run, ms since 1970.
+const START_UNIX_MS: i64 = 1_700_000_000_000;
+
+#[derive(Clone, Debug)]
+enum Event {
+    /// Something may have arrived at this end of a link.
+    Arrival(LinkId),
+    /// The log thread's turn, in this life of the server.
+    LogTurn(ServerId, u64),
+    /// The snapshot thread's turn.
+    SnapshotTurn(ServerId, u64),
+    /// A timeout of the replica.
+    Timer(ServerId, u64),
+    /// A dead server starts.
+    Start(ServerId),
+    /// A dial has failed.
+    DialFailed(ServerId, u64, oxherd_zab::LinkKind),
+    /// A planned fault, by place in the plan.
+    Fault(usize),
+    /// The disk has room again.
+    RoomAgain(ServerId),
+    /// A client thinks of something.
+    Think(usize),
+    /// Bytes arrive at a server.
+    ToServer(ClientId, Bytes),
+    /// Bytes arrive at a client.
+    ToClient(ClientId, Bytes),
+    /// The server sees the end of a client's link.
+    GoneAtServer(ClientId),
+    /// The client sees the end of its link.
+    GoneAtClient(ClientId),
+    /// A server forgets a link that it closed.
+    Forget(ServerId, ClientId),
+}
+
+/// A computer with a disk; a server lives on it or does not.
+struct Machine {
+    disk: SimDisk,
+    host: Option<Host>,
+    /// Lives so far.
+    life: u64,
+    stalled_until_us: u64,
+    wall_offset_ms: i64,
+    log_busy: bool,
+    timer_us: u64,
+    /// Outputs until it dies.
+    outputs_left: Option<u64>,
+    /// What a power loss at a planned call leaves.
+    outcome: CrashOutcome,
+    /// A bit is to turn before the next start.
+    flip: Option<u64>,
+    /// Its disk was made to fail; it may end.
+    excused: bool,
+}
+
+/// The link of a client.
+struct ClientLink {
+    client: usize,
+    server: ServerId,
+    to_server_us: u64,
+    to_client_us: u64,
+    open: bool,
+}
+
+/// What a run did, for reports.
+#[derive(Clone, Debug, Default)]
+pub struct Tally {
+    /// Virtual time, in µs.
+    pub virtual_us: u64,
+    /// Events.
+    pub events: u64,
+    /// Txns committed.
+    pub committed: u64,
+    /// Writes acknowledged to clients.
+    pub acknowledged: u64,
+    /// Faults that took place, by name.
+    pub faults: BTreeMap<&'static str, u64>,
+    /// A number that changes with anything that happened.
+    pub fingerprint: u64,
+}
+
+/// One run.
+pub struct World {
+    plan: Plan,
+    bug: Option<Bug>,
+    dice: Dice,
+    now_us: u64,
+    base: Instant,
+    agenda: BTreeMap<(u64, u64), Event>,
+    order: u64,
+    machines: BTreeMap<ServerId, Machine>,
+    network: Network,
+    clients: Vec<Client>,
+    links: BTreeMap<u32, ClientLink>,
+    judge: Judge,
+    healing: bool,
+    quiet: bool,
+    last_notes: BTreeMap<(ServerId, ServerId), Bytes>,
+    held_ack: BTreeMap<LinkId, oxherd_proto::QuorumPacket>,
+    dropped: BTreeMap<LinkId, Zxid>,
+    /// What happened.
+    pub story: Story,
+    /// What it amounted to.
+    pub tally: Tally,
+}
+
+impl World {
+    /// A run that has not begun.
+    #[expect(clippy::disallowed_methods, reason = "virtual time counts from any instant")]
+    pub fn new(plan: Plan, bug: Option<Bug>, story: Story) -> Self {
+        let ensemble = plan.ensemble();
+        let machines = ensemble.members.keys().map(|id| (*id, Machine::new())).collect();
+        let clients = (0..plan.clients).map(Client::new).collect();
+        Self {
+            judge: Judge::new(ensemble, plan.alone),
+            dice: Dice::new(plan.seed ^ 0x0005_eed0_f1fe),
+            bug,
+            now_us: 0,
+            base: Instant::now(),
+            agenda: BTreeMap::new(),
+            order: 0,
+            machines,
+            network: Network::default(),
+            clients,
+            links: BTreeMap::new(),
+            healing: false,
+            quiet: false,
+            last_notes: BTreeMap::new(),
+            held_ack: BTreeMap::new(),
+            dropped: BTreeMap::new(),
+            story,
+            tally: Tally::default(),
+            plan,
+        }
+    }
+
+    /// Runs to the end; the first invariant that does not hold ends it.
+    pub fn run(&mut self) -> Check {
+        let result = self.run_all();
+        self.tally.virtual_us = self.now_us;
+        self.tally.committed = self.judge.history.len() as u64;
+        self.tally.acknowledged = self.clients.iter().map(|client| client.acknowledged).sum();
+        let digest = self.judge.history.iter().fold(self.tally.events, |sum, (_, print)| crate::dice::mix(sum ^ print));
+        self.tally.fingerprint = digest ^ self.now_us;
+        result
+    }
+
+    fn run_all(&mut self) -> Check {
+        for id in self.ids() {
+            self.mark_initialized(id);
+            self.start(id)?;
+        }
+        for client in 0..self.clients.len() {
+            self.at(1000 * (1 + client as u64), Event::Think(client));
+        }
+        for (at, planned) in self.plan.faults.clone().iter().enumerate() {
+            self.at(planned.at_ms * 1000, Event::Fault(at));
+        }
+        self.run_until(self.plan.duration_ms * 1000)?;
+        self.heal()?;
+        self.converge()?;
+        self.fall_silent()
+    }
+
+    fn run_until(&mut self, until_us: u64) -> Check {
+        while let Some(entry) = self.agenda.first_entry().filter(|entry| entry.key().0 <= until_us) {
+            let ((at_us, _), event) = entry.remove_entry();
+            self.now_us = self.now_us.max(at_us);
+            self.tally.events += 1;
+            if self.tally.events > EVENTS_MAX {
+                return Err(Breach::new("Convergence", "the servers run hot: too many events"));
+            }
+            self.happen(event)?;
+        }
+        self.now_us = until_us;
+        Ok(())
+    }
+
+    fn happen(&mut self, event: Event) -> Check {
+        if let Some(until_us) = self.stalled(&event) {
+            self.at(until_us, event);
+            return Ok(());
+        }
+        match event {
+            Event::Arrival(link) => self.arrival(link),
+            Event::LogTurn(id, life) if self.is_alive(id, life) => self.log_turn(id),
+            Event::SnapshotTurn(id, life) if self.is_alive(id, life) => self.snapshot_turn(id),
+            Event::Timer(id, life) if self.is_alive(id, life) => self.timer(id),
+            Event::DialFailed(id, life, kind) if self.is_alive(id, life) => self.dial_failed(id, kind),
+            Event::Start(id) => self.start(id),
+            Event::Fault(at) => {
+                let planned = self.plan.faults[at];
+                self.strike(planned)
+            }
+            Event::RoomAgain(id) => {
+                self.machine(id).disk.limit_bytes(None);
+                Ok(())
+            }
+            Event::Think(client) => self.think(client),
+            Event::ToServer(link, bytes) => self.client_bytes(link, &bytes),
+            Event::ToClient(link, bytes) => self.answer(link, &bytes),
+            Event::GoneAtServer(link) => self.gone_at_server(link),
+            Event::GoneAtClient(link) => {
+                self.gone_at_client(link);
+                Ok(())
+            }
+            Event::Forget(id, link) => self.forget_link(id, link),
+            Event::LogTurn(..) | Event::SnapshotTurn(..) | Event::Timer(..) | Event::DialFailed(..) => Ok(()),
+        }
+    }
+
+    /// When a stalled server will see this, if it is for one.
+    fn stalled(&self, event: &Event) -> Option<u64> {
+        let id = match event {
+            Event::LogTurn(id, _) | Event::SnapshotTurn(id, _) | Event::Timer(id, _) | Event::DialFailed(id, ..) => *id,
+            Event::Arrival(link) => self.network.owner(*link)?,
+            Event::ToServer(link, _) | Event::GoneAtServer(link) => self.links.get(&link.0)?.server,
+            _ => return None,
+        };
+        let until_us = self.machines.get(&id)?.stalled_until_us;
+        (until_us > self.now_us).then_some(until_us)
+    }
+
+    // ---- the end
+
+    fn heal(&mut self) -> Check {
+        self.healing = true;
+        self.story.tell(self.now_us, || "everything heals".to_owned());
+        self.network.heal();
+        self.agenda.retain(|_, event| !matches!(event, Event::Fault(_)));
+        for id in self.ids() {
+            let machine = self.machine(id);
+            machine.stalled_until_us = 0;
+            machine.outputs_left = None;
+            machine.disk.limit_bytes(None);
+            machine.disk.crash_at(u64::MAX);
+            if machine.host.is_none() {
+                self.start(id)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn converge(&mut self) -> Check {
+        let step_us = self.plan.tick_ms * 1000;
+        let acknowledged: Vec<u64> = self.clients.iter().map(|client| client.acknowledged).collect();
+        for _ in 0..HEALING_TICKS {
+            self.run_until(self.now_us + step_us)?;
+            let served = self.clients.iter().zip(&acknowledged).all(|(client, before)| client.acknowledged > *before);
+            if served && self.all_serve() {
+                return Ok(());
+            }
+        }
+        let roles: Vec<String> = self.machines.values().map(Machine::role_text).collect();
+        Err(Breach::new("Convergence", format!("healed servers do not serve all clients: {}", roles.join(", "))))
+    }
+
+    fn all_serve(&self) -> bool {
+        self.machines.values().all(|machine| machine.host.as_ref().is_some_and(Host::is_serving))
+    }
+
+    /// Clients say nothing any more: all sessions end, and all servers end with the same tree.
+    fn fall_silent(&mut self) -> Check {
+        self.quiet = true;
+        let ticks = HEALING_TICKS / 2;
+        for _ in 0..ticks {
+            self.run_until(self.now_us + self.plan.tick_ms * 1000)?;
+            if self.judge.model.living.is_empty() && self.trees_agree() {
+                return self.check_owners();
+            }
+        }
+        crate::invariants::ephemerals::are_over(&self.judge.model.sessions())?;
+        Err(Breach::new("Convergence", "healed servers end with different trees"))
+    }
+
+    fn trees_agree(&self) -> bool {
+        let mut ends = self.machines.values().map(|machine| {
+            machine.host.as_ref().map(|host| (host.tree.last_zxid(), host.tree.digest()))
+        });
+        let first = ends.next().flatten();
+        first.is_some() && ends.all(|end| end == first)
+    }
+
+    fn check_owners(&self) -> Check {
+        let living = self.judge.model.sessions();
+        for (id, machine) in &self.machines {
+            let Some(host) = &machine.host else { continue };
+            let owners = host.tree.sessions_with_ephemerals().collect();
+            crate::invariants::ephemerals::have_owners(*id, &owners, &living)?;
+        }
+        Ok(())
+    }
+
+    // ---- small things
+
+    fn at(&mut self, at_us: u64, event: Event) {
+        self.order += 1;
+        self.agenda.insert((at_us.max(self.now_us), self.order), event);
+    }
+
+    fn ids(&self) -> Vec<ServerId> {
+        self.machines.keys().copied().collect()
+    }
+
+    fn machine(&mut self, id: ServerId) -> &mut Machine {
+        self.machines.get_mut(&id).expect("every server has a machine")
+    }
+
+    fn is_alive(&self, id: ServerId, life: u64) -> bool {
+        self.machines.get(&id).is_some_and(|machine| machine.host.is_some() && machine.life == life)
+    }
+
+    fn now_of(&self, id: ServerId) -> Now {
+        let offset_ms = self.machines.get(&id).map_or(0, |machine| machine.wall_offset_ms);
+        let passed_ms = i64::try_from(self.now_us / 1000).unwrap_or(i64::MAX);
+        let mut instant = self.base + Duration::from_micros(self.now_us);
+        if self.bug == Some(Bug::WallClockExpiry) {
+            instant += Duration::from_millis(u64::try_from(offset_ms).unwrap_or(0));
+        }
+        Now { instant, unix_ms: START_UNIX_MS + passed_ms + offset_ms }
+    }
+
+    fn latency_us(&mut self) -> u64 {
+        self.now_us + 50 + self.dice.below(self.plan.latency_us)
+    }
+
+    fn count(&mut self, fault: Fault) {
+        *self.tally.faults.entry(faults::name(fault)).or_default() += 1;
+    }
+}

@@ -1,0 +1,147 @@
+//! What the plan lets go wrong.
+
+use std::path::Path;
+
+use oxherd_proto::ServerId;
+use oxherd_storage::{CrashOutcome, Disk as _, Fault as DiskFault, SimDisk};
+
+use super::{Event, World};
+use crate::plan::{Fault, Planned};
+use crate::verdict::Check;
+
+/// More than any run writes.
+const DISK_BYTES: usize = 1 << 40;
+
+/// The name of a fault, for reports.
+pub(super) fn name(fault: Fault) -> &'static str {
+    match fault {
+        Fault::PowerLoss => "power lost",
+        Fault::PowerLossAtCall(_) => "power lost at a storage call",
+        Fault::PowerLossAtOutput(_) => "power lost at an output",
+        Fault::ProcessDies => "process killed",
+        Fault::DiskLost => "disk lost",
+        Fault::AllDie => "power lost everywhere",
+        Fault::ReadFails(_) => "read fails",
+        Fault::WriteFails(_) => "write fails",
+        Fault::SyncFails(_) => "sync fails",
+        Fault::DiskFull(_) => "disk full",
+        Fault::BitFlip => "bit flipped",
+        Fault::OneWayCut(_) => "one-way cut",
+        Fault::Isolated(_) => "server cut off",
+        Fault::LinksBreak => "links broken",
+        Fault::Stall(_) => "server stalled",
+        Fault::ClockJump(_) => "wall clock jumps",
+        Fault::StaleNotification => "stale notification",
+        Fault::ClientsCutOff => "clients cut off",
+    }
+}
+
+impl World {
+    pub(super) fn strike(&mut self, planned: Planned) -> Check {
+        let ids = self.ids();
+        let id = ids[planned.server % ids.len()];
+        let fault = planned.fault;
+        self.count(fault);
+        self.story.tell(self.now_us, || format!("FAULT s{id} {fault:?}"));
+        match fault {
+            Fault::PowerLoss => self.power_loss(id),
+            Fault::PowerLossAtCall(calls) => {
+                let outcome = self.outcome();
+                let machine = self.machine(id);
+                machine.outcome = outcome;
+                machine.disk.crash_at(machine.disk.calls() + calls);
+            }
+            Fault::PowerLossAtOutput(outputs) => self.machine(id).outputs_left = Some(outputs),
+            Fault::ProcessDies => self.crash(id, CrashOutcome::ProcessDied),
+            Fault::DiskLost => self.lose_disk(id),
+            Fault::AllDie => ids.into_iter().for_each(|id| self.power_loss(id)),
+            Fault::ReadFails(calls) => self.disk_fault(id, DiskFault::Read(calls)),
+            Fault::WriteFails(calls) => self.disk_fault(id, DiskFault::Write(calls)),
+            Fault::SyncFails(calls) => self.disk_fault(id, DiskFault::Sync(calls)),
+            Fault::DiskFull(room) => self.fill_disk(id, room),
+            Fault::BitFlip => {
+                let roll = self.dice.next();
+                self.power_loss(id);
+                self.machine(id).flip = Some(roll);
+            }
+            other => self.strike_links(id, other),
+        }
+        Ok(())
+    }
+
+    fn strike_links(&mut self, id: ServerId, fault: Fault) {
+        let others: Vec<ServerId> = self.ids().into_iter().filter(|other| *other != id).collect();
+        match fault {
+            Fault::OneWayCut(ms) => {
+                if let Some(other) = self.dice.pick(&others) {
+                    self.network.cut(id, other, self.now_us + ms * 1000);
+                }
+            }
+            Fault::Isolated(ms) => {
+                for other in others {
+                    self.network.cut(id, other, self.now_us + ms * 1000);
+                    self.network.cut(other, id, self.now_us + ms * 1000);
+                }
+            }
+            Fault::LinksBreak => self.break_links(id),
+            Fault::Stall(ms) => self.machine(id).stalled_until_us = self.now_us + ms * 1000,
+            Fault::ClockJump(ms) => self.machine(id).wall_offset_ms += ms,
+            Fault::StaleNotification => self.repeat_notification(),
+            Fault::ClientsCutOff => self.cut_clients_off(id),
+            _ => {}
+        }
+    }
+
+    fn outcome(&mut self) -> CrashOutcome {
+        match self.dice.below(5) {
+            0 => CrashOutcome::Lost,
+            1 => CrashOutcome::Kept,
+            _ => CrashOutcome::Seeded(self.dice.next()),
+        }
+    }
+
+    pub(super) fn power_loss(&mut self, id: ServerId) {
+        let outcome = self.outcome();
+        self.crash(id, outcome);
+    }
+
+    fn lose_disk(&mut self, id: ServerId) {
+        self.crash(id, CrashOutcome::Lost);
+        self.wipe(id);
+    }
+
+    pub(super) fn wipe(&mut self, id: ServerId) {
+        self.story.tell(self.now_us, || format!("s{id} gets an empty disk"));
+        self.machine(id).disk = SimDisk::new();
+        self.judge.wiped(id);
+    }
+
+    fn disk_fault(&mut self, id: ServerId, fault: DiskFault) {
+        let machine = self.machine(id);
+        machine.disk.fail(fault);
+        machine.excused = true;
+    }
+
+    fn fill_disk(&mut self, id: ServerId, room: u64) {
+        let for_us = self.plan.tick_ms * 1000 * self.dice.between(2, 20);
+        let machine = self.machine(id);
+        machine.excused = true;
+        machine.disk.limit_bytes(Some(DISK_BYTES));
+        let free = machine.disk.free_bytes(Path::new("")).unwrap_or(0);
+        let used = DISK_BYTES.saturating_sub(usize::try_from(free).unwrap_or(0));
+        machine.disk.limit_bytes(Some(used + usize::try_from(room).unwrap_or(0)));
+        self.at(self.now_us + for_us, Event::RoomAgain(id));
+    }
+
+    fn break_links(&mut self, id: ServerId) {
+        for (pipe, lens) in self.network.pipes_of(id) {
+            if self.dice.chance(60) {
+                let kept = lens.map(|len| usize::try_from(self.dice.below(len as u64 + 1)).unwrap_or(0));
+                let at_us = self.latency_us();
+                for (link, at_us) in self.network.break_link(pipe, kept, at_us) {
+                    self.at(at_us, Event::Arrival(link));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! Lives and deaths of servers, and the turns of their threads.
+
+use std::path::Path;
+use std::time::Duration;
+
+use oxherd_proto::{ServerId, Zxid};
+use oxherd_replica::{
+    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, PrepareOptions, Recovered, Replica, ReplicaOptions,
+    SnapshotOptions,
+};
+use oxherd_storage::{CrashOutcome, Layout, SimDisk, StorageError, log_files, snapshots};
+use oxherd_zab::{PeerConfig, Role, StorageCommand, StorageEvent};
+
+use super::{Event, Machine, World};
+use crate::bug::Bug;
+use crate::dice::mix;
+use crate::host::{Effect, Host};
+use crate::invariants::needless_stop;
+use crate::lying::{Lies, LyingDisk};
+use crate::restore::restore;
+use crate::store::{Done, LogCommand, Store};
+use crate::verdict::{Breach, Check};
+
+const DATA_DIR: &str = "/data";
+/// Pause before a dead server is started again, in ticks.
+const DOWN_TICKS: u64 = 8;
+/// Pause between two looks at a full disk, in µs.
+const FULL_DISK_PAUSE_US: u64 = 200_000;
+/// Timeouts come this much after their time at least, as a clock's grain has it, in µs.
+const TIMER_GRAIN_US: u64 = 500;
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        Self {
+            disk: SimDisk::new(),
+            host: None,
+            life: 0,
+            stalled_until_us: 0,
+            wall_offset_ms: 0,
+            log_busy: false,
+            timer_us: u64::MAX,
+            outputs_left: None,
+            outcome: CrashOutcome::Lost,
+            flip: None,
+            excused: false,
+        }
+    }
+
+    pub(super) fn role_text(&self) -> String {
+        self.host.as_ref().map_or("dead".to_owned(), |host| format!("{:?} at {}", host.role, host.tree.last_zxid()))
+    }
+}
+
+fn layout() -> Layout {
+    Layout::new(Path::new(DATA_DIR), None)
+}
+
+impl World {
+    /// Says that the empty disk is meant.
+    pub(super) fn mark_initialized(&mut self, id: ServerId) {
+        let path = Path::new(DATA_DIR).join("initialize");
+        self.machine(id).disk.write_file(&path, b"").expect("a new disk takes a file");
+    }
+
+    // ---- life and death
+
+    pub(super) fn start(&mut self, id: ServerId) -> Check {
+        if self.machine(id).host.is_some() {
+            return Ok(());
+        }
+        self.turn_bit(id);
+        let disk = LyingDisk::new(self.machine(id).disk.clone(), Lies::of(self.bug));
+        match self.open(id, &disk) {
+            Ok(host) => {
+                let machine = self.machine(id);
+                machine.host = Some(host);
+                machine.life += 1;
+                machine.log_busy = false;
+                machine.timer_us = u64::MAX;
+                self.story.tell(self.now_us, || format!("s{id} starts"));
+                self.turn(id, vec![Input::Timeout])
+            }
+            Err(Unfit::Files(error)) => self.refused(id, &error),
+            Err(Unfit::Breach(breach)) => Err(breach),
+        }
+    }
+
+    fn open(&mut self, id: ServerId, disk: &LyingDisk) -> Result<Host, Unfit> {
+        let member = (!self.plan.alone).then_some(self.plan.commit_log);
+        let restored = restore(disk, &layout(), member)?;
+        let snapshot = restored.recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
+        let epochs = (restored.durable.accepted_epoch, restored.durable.current_epoch);
+        self.story.tell(self.now_us, || {
+            let (last, txns) = (restored.recovery.last_zxid, restored.txns.len());
+            format!("s{id} reads snapshot {snapshot} and {txns} txns, last {last}, epochs {} {}", epochs.0, epochs.1)
+        });
+        let store = Store::open(disk.clone(), layout(), self.bug)?;
+        self.judge.recovered(id, snapshot, &restored.txns, epochs)?;
+        let now = self.now_of(id);
+        let recovered = Recovered {
+            sessions: restored.sessions,
+            last_zxid: restored.recovery.last_zxid,
+            txns_since_snapshot: restored.recovery.txns,
+        };
+        let options = self.replica_options(id);
+        let replica = if self.plan.alone {
+            Replica::standalone(options, &recovered, now)
+        } else {
+            Replica::member(options, self.peer_config(id), restored.durable, &recovered, now)
+        };
+        Ok(Host::new(replica, restored.tree, store, disk.clone(), layout(), (self.client_options(), Clock::new(now.instant))))
+    }
+
+    /// A server refuses to start: with reason, or not.
+    fn refused(&mut self, id: ServerId, error: &StorageError) -> Check {
+        self.story.tell(self.now_us, || format!("s{id} does not start: {error}"));
+        if self.machine(id).disk.is_crashed() {
+            self.crash_at_call(id);
+            return Ok(());
+        }
+        let damaged = self.judge.of(id).damaged;
+        let passing = matches!(error, StorageError::Io { .. });
+        if passing {
+            needless_stop::check(id, self.machine(id).excused, &error.to_string())?;
+        } else if damaged && !self.plan.alone {
+            // The operator empties the directories; the server learns everything again.
+            self.wipe(id);
+        } else if damaged {
+            return self.put_back(id);
+        } else {
+            return Err(Breach::new("AcknowledgedWrites", format!("s{id} cannot read its own files: {error}")));
+        }
+        self.start_later(id);
+        Ok(())
+    }
+
+    /// A server alone was right to refuse; the operator puts the turned bit back.
+    fn put_back(&mut self, id: ServerId) -> Check {
+        let roll = self.machine(id).flip.take();
+        match roll {
+            Some(roll) => {
+                self.flip_bit(id, roll);
+                self.judge.of(id).damaged = false;
+                self.start_later(id);
+                Ok(())
+            }
+            None => Err(Breach::new("AcknowledgedWrites", format!("s{id} cannot read its own files"))),
+        }
+    }
+
+    fn turn_bit(&mut self, id: ServerId) {
+        if self.judge.of(id).damaged {
+            return;
+        }
+        if let Some(roll) = self.machine(id).flip {
+            self.flip_bit(id, roll);
+            self.judge.of(id).damaged = true;
+        }
+    }
+
+    fn flip_bit(&mut self, id: ServerId, roll: u64) {
+        let disk = self.machine(id).disk.clone();
+        let mut paths = Vec::new();
+        let dir = layout().log_dir;
+        paths.extend(log_files(&disk, &dir).unwrap_or_default().into_iter().map(|file| file.path));
+        paths.extend(snapshots(&disk, &dir).unwrap_or_default().into_iter().map(|file| file.path));
+        let Some(path) = paths.get(usize::try_from(roll % paths.len().max(1) as u64).unwrap_or(0)) else { return };
+        let bytes = disk.read_file(path).unwrap_or_default();
+        let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
+        let offset = usize::try_from(mix(roll) % (used + 1)).unwrap_or(0);
+        self.story.tell(self.now_us, || format!("a bit turns at {offset} of {}", path.display()));
+        disk.flip_bit(path, offset, u8::try_from(roll % 8).unwrap_or(0)).unwrap_or(());
+    }
+
+    pub(super) fn crash(&mut self, id: ServerId, outcome: CrashOutcome) {
+        self.story.tell(self.now_us, || format!("s{id} dies, {outcome:?}"));
+        let machine = self.machine(id);
+        let rewriting = machine.host.take().is_some_and(|host| host.store.rewrites());
+        machine.disk = machine.disk.after_crash(outcome);
+        machine.outputs_left = None;
+        self.judge.of(id).rewriting |= rewriting;
+        self.network.abandon(id);
+        self.part_from_all(id);
+        self.part_from_clients(id);
+        self.start_later(id);
+    }
+
+    fn start_later(&mut self, id: ServerId) {
+        let pause = self.plan.tick_ms * 1000 * self.dice.between(1, DOWN_TICKS * 10) / 10;
+        self.at(self.now_us + pause, Event::Start(id));
+    }
+
+    fn crash_at_call(&mut self, id: ServerId) {
+        let outcome = self.machine(id).outcome;
+        self.crash(id, outcome);
+    }
+
+    // ---- turns
+
+    /// One turn of a server's replica with these inputs, and what comes of it.
+    pub(super) fn turn(&mut self, id: ServerId, inputs: Vec<Input>) -> Check {
+        let now = self.now_of(id);
+        let mut effects = Vec::new();
+        if let Some(host) = &mut self.machine(id).host {
+            host.turn(now, inputs, &mut effects);
+        }
+        self.carry_out(id, effects)
+    }
+
+    pub(super) fn carry_out(&mut self, id: ServerId, effects: Vec<Effect>) -> Check {
+        self.look_at_tree(id)?;
+        for effect in effects {
+            if self.machine(id).host.is_none() {
+                return Ok(());
+            }
+            if let Some(left) = self.machine(id).outputs_left {
+                if left == 0 {
+                    self.power_loss(id);
+                    return Ok(());
+                }
+                self.machine(id).outputs_left = Some(left - 1);
+            }
+            self.effect(id, effect)?;
+        }
+        self.set_timer(id);
+        Ok(())
+    }
+
+    fn look_at_tree(&mut self, id: ServerId) -> Check {
+        let Some(host) = &self.machine(id).host else { return Ok(()) };
+        let (zxid, digest, serves) = (host.tree.last_zxid(), host.tree.digest(), host.is_serving());
+        self.judge.tree(id, zxid, digest, serves)?;
+        self.look_at_ended()
+    }
+
+    fn look_at_ended(&mut self) -> Check {
+        for (session, unasked, timeout_ms) in std::mem::take(&mut self.judge.ended) {
+            let heard_us = self.judge.heard.get(&session).copied();
+            if let Some(heard_us) = heard_us.filter(|_| unasked && self.plan.alone) {
+                let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
+                crate::invariants::ephemerals::not_early(session, heard_us, self.now_us, timeout_ms)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn effect(&mut self, id: ServerId, effect: Effect) -> Check {
+        match effect {
+            Effect::Storage(command) => self.command(id, command),
+            Effect::Peer(output) => self.peer_output(id, output),
+            Effect::Body(link, body) => {
+                self.network.fill_tree(link, body);
+                Ok(())
+            }
+            Effect::Role(role) => self.role(id, role),
+            Effect::Snapshot => {
+                self.begin_snapshot(id)
+            }
+            Effect::Halt(reason) => self.halt(id, &reason),
+            Effect::ToClient(client, bytes) => {
+                self.to_client(client, bytes);
+                Ok(())
+            }
+            Effect::CloseClient(client) => {
+                self.close_client(client);
+                Ok(())
+            }
+        }
+    }
+
+    fn command(&mut self, id: ServerId, command: StorageCommand) -> Check {
+        self.story.tell(self.now_us, || match &command {
+            StorageCommand::Append { zxid, .. } => format!("s{id} disk append {zxid}"),
+            other => format!("s{id} disk {other:?}"),
+        });
+        if let StorageCommand::Append { zxid, payload } = &command {
+            self.judge.appended(id, *zxid, payload)?;
+        }
+        if let Some(host) = &mut self.machine(id).host {
+            host.store.queue.push_back(LogCommand::Storage(command));
+        }
+        self.wake_log(id);
+        Ok(())
+    }
+
+    fn role(&mut self, id: ServerId, role: Role) -> Check {
+        self.story.tell(self.now_us, || format!("s{id} is {role:?}"));
+        self.judge.role(id, role)?;
+        let mut done = Vec::new();
+        if let Role::Looking = role
+            && let Some(host) = &mut self.machine(id).host
+        {
+            host.store.role_changed(&mut done);
+        }
+        self.digest(id, done)?;
+        if let Role::Stopped { failed } = role {
+            return self.halt(id, &format!("stopped, failed: {failed}"));
+        }
+        Ok(())
+    }
+
+    fn halt(&mut self, id: ServerId, reason: &str) -> Check {
+        self.story.tell(self.now_us, || format!("s{id} halts: {reason}"));
+        if self.plan.alone && reason.contains("zxid counter") {
+            return Ok(());
+        }
+        needless_stop::check(id, self.machine(id).excused, reason)?;
+        let outcome = if self.dice.chance(50) { CrashOutcome::ProcessDied } else { CrashOutcome::Lost };
+        self.crash(id, outcome);
+        Ok(())
+    }
+
+    // ---- the log thread
+
+    pub(super) fn wake_log(&mut self, id: ServerId) {
+        let machine = self.machine(id);
+        let Some(host) = machine.host.as_ref().filter(|host| host.store.can_work()) else { return };
+        if machine.log_busy {
+            return;
+        }
+        let full = host.store.is_full();
+        let life = machine.life;
+        machine.log_busy = true;
+        let pause_us = if full { FULL_DISK_PAUSE_US } else { 20 + self.dice.below(self.plan.sync_us) };
+        self.at(self.now_us + pause_us, Event::LogTurn(id, life));
+    }
+
+    pub(super) fn log_turn(&mut self, id: ServerId) -> Check {
+        let mut done = Vec::new();
+        let machine = self.machine(id);
+        machine.log_busy = false;
+        let Some(host) = &mut machine.host else { return Ok(()) };
+        let result = host.store.turn(&mut done);
+        if machine.disk.is_crashed() {
+            // What is durable is so, whether anybody heard of it or not.
+            self.note_durable(id, &done)?;
+            self.crash_at_call(id);
+            return Ok(());
+        }
+        self.digest(id, done)?;
+        if let Err(error) = result {
+            self.story.tell(self.now_us, || format!("s{id} disk failed: {error}"));
+            self.turn(id, vec![Input::Storage(StorageEvent::Failed(error.to_string()))])?;
+        }
+        self.wake_log(id);
+        Ok(())
+    }
+
+    fn note_durable(&mut self, id: ServerId, done: &[Done]) -> Check {
+        for each in done {
+            match each {
+                Done::Durable(txns) => self.judge.synced(id, txns),
+                Done::Event(event) => self.note_event(id, event)?,
+                Done::Tree(..) | Done::Room(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn note_event(&mut self, id: ServerId, event: &StorageEvent) -> Check {
+        match event {
+            StorageEvent::AcceptedEpochStored(epoch) => self.judge.of(id).accepted = *epoch,
+            StorageEvent::CurrentEpochStored(epoch) => self.judge.of(id).current = *epoch,
+            StorageEvent::Truncated(zxid) => self.judge.cut(id, *zxid)?,
+            StorageEvent::SnapshotInstalled(zxid) => self.judge.installed(id, *zxid),
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Tells the replica what storage has done.
+    fn digest(&mut self, id: ServerId, done: Vec<Done>) -> Check {
+        for each in done {
+            match each {
+                Done::Durable(txns) => self.judge.synced(id, &txns),
+                Done::Room(room) => self.turn(id, vec![Input::Room(room)])?,
+                Done::Tree(tree, sessions) => {
+                    let now = self.now_of(id);
+                    let zxid = tree.last_zxid();
+                    if let Some(host) = &mut self.machine(id).host {
+                        host.replace_tree(*tree, &sessions, now);
+                    }
+                    self.judge.of(id).applied.retain(|entry| entry.0 <= zxid);
+                }
+                Done::Event(event) => {
+                    self.story.tell(self.now_us, || match &event {
+                        StorageEvent::LogRead { txns, .. } => {
+                            format!("s{id} disk has read {:?} txns", txns.as_ref().map(Vec::len))
+                        }
+                        other => format!("s{id} disk has {other:?}"),
+                    });
+                    self.note_event(id, &event)?;
+                    self.turn(id, vec![Input::Storage(event)])?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    // ---- snapshots
+
+    fn begin_snapshot(&mut self, id: ServerId) -> Check {
+        let machine = self.machine(id);
+        let life = machine.life;
+        let Some(host) = &mut machine.host else { return Ok(()) };
+        if host.begin_snapshot() {
+            host.store.queue.push_back(LogCommand::Roll);
+            self.at(self.now_us + 100, Event::SnapshotTurn(id, life));
+        }
+        if self.machine(id).disk.is_crashed() {
+            self.crash_at_call(id);
+            return Ok(());
+        }
+        self.wake_log(id);
+        self.turn(id, vec![Input::SnapshotBegun])
+    }
+
+    pub(super) fn snapshot_turn(&mut self, id: ServerId) -> Check {
+        let pause_us = 100 + self.dice.below(self.plan.sync_us);
+        let machine = self.machine(id);
+        let life = machine.life;
+        let Some(host) = &mut machine.host else { return Ok(()) };
+        let result = host.continue_snapshot();
+        let more = host.writes_snapshot();
+        if machine.disk.is_crashed() {
+            self.crash_at_call(id);
+            return Ok(());
+        }
+        match result {
+            Ok(Some(zxid)) => self.story.tell(self.now_us, || format!("s{id} has a snapshot of {zxid}")),
+            Ok(None) => {}
+            Err(error) => self.story.tell(self.now_us, || format!("s{id} gives up a snapshot: {error}")),
+        }
+        if more {
+            self.at(self.now_us + pause_us, Event::SnapshotTurn(id, life));
+        }
+        Ok(())
+    }
+
+    // ---- time
+
+    fn set_timer(&mut self, id: ServerId) {
+        if self.bug == Some(Bug::NoExpiry) {
+            return;
+        }
+        let now = self.now_of(id).instant;
+        let now_us = self.now_us;
+        let machine = self.machine(id);
+        let Some(at) = machine.host.as_ref().and_then(|host| host.replica.poll_timeout()) else { return };
+        let wait_us = u64::try_from(at.saturating_duration_since(now).as_micros()).unwrap_or(u64::MAX / 2);
+        let at_us = now_us + wait_us + TIMER_GRAIN_US;
+        if machine.timer_us <= at_us && machine.timer_us > now_us {
+            return;
+        }
+        machine.timer_us = at_us;
+        let life = machine.life;
+        self.at(at_us, Event::Timer(id, life));
+    }
+
+    pub(super) fn timer(&mut self, id: ServerId) -> Check {
+        let now = self.now_of(id).instant;
+        let machine = self.machine(id);
+        machine.timer_us = u64::MAX;
+        let due = machine.host.as_ref().and_then(|host| host.replica.poll_timeout()).is_some_and(|at| at <= now);
+        if due { self.turn(id, vec![Input::Timeout]) } else { self.carry_out(id, Vec::new()) }
+    }
+
+    // ---- settings
+
+    fn replica_options(&self, id: ServerId) -> ReplicaOptions {
+        ReplicaOptions {
+            server: id,
+            tick_ms: self.plan.tick_ms,
+            prepare: PrepareOptions::default(),
+            snapshot: SnapshotOptions { txns: self.plan.snap_count, bytes: None },
+            containers: ContainerOptions { check_interval_ms: 60_000, per_minute_max: 10_000, never_used_ms_max: 0 },
+            seed: mix(self.plan.seed ^ id.0.unsigned_abs()),
+        }
+    }
+
+    pub(super) fn client_options(&self) -> ClientOptions {
+        let tick_ms = i32::try_from(self.plan.tick_ms).unwrap_or(i32::MAX);
+        ClientOptions {
+            frame_len_max: oxherd_proto::MAX_BUFFER_DEFAULT,
+            session_timeout_ms_min: tick_ms * 2,
+            session_timeout_ms_max: tick_ms * 20,
+            outstanding_limit: 1000,
+            skip_acl: false,
+            auth: AuthOptions::default(),
+        }
+    }
+
+    fn peer_config(&self, id: ServerId) -> PeerConfig {
+        let mut config = PeerConfig::new(id, self.plan.ensemble());
+        config.tick = Duration::from_millis(self.plan.tick_ms);
+        config.commit_log_count = self.plan.commit_log;
+        config.counter_max = self.plan.counter_max;
+        config.notify_again_max = Duration::from_millis(self.plan.tick_ms * 8);
+        config.seed = mix(self.plan.seed ^ id.0.unsigned_abs());
+        config
+    }
+}
+
+/// Why a server does not start.
+enum Unfit {
+    Files(StorageError),
+    Breach(Breach),
+}
+
+impl From<StorageError> for Unfit {
+    fn from(error: StorageError) -> Self {
+        Self::Files(error)
+    }
+}
+
+impl From<Breach> for Unfit {
+    fn from(breach: Breach) -> Self {
+        Self::Breach(breach)
+    }
+}
