@@ -351,9 +351,17 @@ pub struct RecordSchema {
     pub fields: &'static [FieldSchema],
 }
 
-/// Defines records: struct, encoding, decoding and a row of `SCHEMA` each.
+/// A text whose null reads as empty.
+pub(crate) fn null_as_empty(input: &mut Input) -> Result<Str, DecodeError> {
+    Ok(input.buffer()?.map(Str).unwrap_or_default())
+}
+
+/// Defines records: struct, encoding, decoding and a row of `SCHEMA` each. A field is decoded by its type, or by the
+/// function after `=`.
 macro_rules! records {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty),* $(,)? })*) => {
+    (@decode $input:ident) => { $crate::Jute::decode($input)? };
+    (@decode $input:ident $how:path) => { $how($input)? };
+    ($($(#[$doc:meta])* $name:ident { $($(#[$fdoc:meta])* $field:ident: $ty:ty $(= $how:path)?),* $(,)? })*) => {
         $(
             $(#[$doc])*
             #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -369,7 +377,7 @@ macro_rules! records {
                     $($crate::Jute::encode(&self.$field, out);)*
                 }
                 fn decode(input: &mut $crate::Input) -> Result<Self, $crate::DecodeError> {
-                    Ok(Self { $($field: $crate::Jute::decode(input)?,)* })
+                    Ok(Self { $($field: $crate::jute::records!(@decode input $($how)?),)* })
                 }
             }
         )*

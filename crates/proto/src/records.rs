@@ -4,14 +4,14 @@
 
 use bytes::Bytes;
 
-use crate::jute::records;
+use crate::jute::{null_as_empty, records};
 use crate::{SessionId, Str, Xid, Zxid};
 
 records! {
-    /// Who a permission is for: a scheme and an id within it.
+    /// Who a permission is for: a scheme and an id within it. Clients send a null id with the scheme `auth`.
     Id {
         scheme: Str,
-        id: Str,
+        id: Str = null_as_empty,
     }
 
     /// One permission entry.

@@ -217,3 +217,12 @@ fn a_count_is_compared_with_the_bytes_that_follow() {
     let truncated = DecodeError::Truncated { needed: 0x7fff_ffff, left: 64 };
     assert_eq!(<Str as Jute>::from_bytes(bytes.into()), Err(truncated));
 }
+
+#[test]
+fn a_null_id_in_an_acl_reads_as_empty() {
+    let mut bytes = Acl { perms: 31, id: Id { scheme: "auth".into(), id: Str::default() } }.to_vec();
+    let at = bytes.len() - 4;
+    bytes[at..].copy_from_slice(&(-1i32).to_be_bytes());
+    let acl = Acl::from_bytes(bytes.into()).expect("as the Java client and kazoo send it");
+    assert_eq!(acl.id, Id { scheme: "auth".into(), id: Str::default() });
+}
