@@ -12,7 +12,7 @@ use crate::reader;
 use crate::scan::{self, TornTail};
 use crate::snapshot::{self, Seal, SnapshotBody, SnapshotFile};
 
-/// Snapshots that are tried before giving up.
+/// Snapshots that are tried before giving up, not counting those that lack their end.
 // Java: FileSnap.findNValidSnapshots
 const SNAPSHOT_TRIES_MAX: usize = 100;
 
@@ -58,14 +58,23 @@ pub fn recover<D: Disk>(
     let files = reader::log_files(disk, &layout.log_dir)?;
     let mut recovery = Recovery::default();
     let mut found = None;
-    for file in snapshots.iter().take(SNAPSHOT_TRIES_MAX) {
-        match load(disk, file, sink) {
-            Ok(seal) => {
-                found = Some((file.clone(), seal));
-                break;
+    let mut tries = 0;
+    for file in &snapshots {
+        let reason = match snapshot::looks_whole(disk, file) {
+            Ok(false) => "its end is missing".to_owned(),
+            Ok(true) if tries == SNAPSHOT_TRIES_MAX => break,
+            _ => {
+                tries += 1;
+                match load(disk, file, sink) {
+                    Ok(seal) => {
+                        found = Some((file.clone(), seal));
+                        break;
+                    }
+                    Err(error) => error.to_string(),
+                }
             }
-            Err(error) => recovery.skipped.push((file.path.clone(), error.to_string())),
-        }
+        };
+        recovery.skipped.push((file.path.clone(), reason));
     }
     match found {
         Some((file, seal)) => {
