@@ -124,6 +124,10 @@ impl Replica {
     }
 
     fn role_changed(&mut self, now: Now, role: Role) {
+        if let Duty::Alone = self.duty {
+            // It serves from the start: no session moves, and no membership is shown.
+            return self.outputs.push_back(Output::Role(role));
+        }
         match role {
             Role::Leading { .. } | Role::Following { .. } | Role::Observing { .. } => {
                 self.ready.push_back(Ready::Serve(role));
