@@ -139,6 +139,8 @@ def main():
             finally:
                 for member in members:
                     member.end()
+            with open(os.path.join(out, "results.tsv"), "a") as results:
+                results.write(f"{'FAIL' if wrong else 'PASS'}\t{release} {mix}\n")
             print(f"{'FAILED' if wrong else 'ok'} {release} {mix} {'; '.join(wrong)}", flush=True)
             passed, failed = passed + (not wrong), failed + bool(wrong)
     print(f"mixed: {passed} passed, {failed} failed, 0 skipped")

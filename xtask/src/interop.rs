@@ -6,6 +6,7 @@
 mod clients;
 mod conformance;
 mod java;
+mod mixed;
 mod server;
 mod verdict;
 
@@ -29,7 +30,7 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 12] = [
+const STAGES: [(&str, Stage); 13] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
     ("aiozk", conformance::aiozk),
@@ -42,6 +43,7 @@ const STAGES: [(&str, Stage); 12] = [
     ("zookeeper-tests", java::zookeeper_tests),
     ("differential", java::differential),
     ("differential-ttl", java::differential_ttl),
+    ("mixed", mixed::mixed),
 ];
 
 /// Runs the stages named, or all.
