@@ -1,5 +1,7 @@
 //! An ensemble of processes: the leader is killed while clients write.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write};

@@ -1,5 +1,7 @@
 //! Whole ensembles in one process: what clients see when members come and go.
 
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
 use std::future::Future;
 use std::time::{Duration, Instant};
 
