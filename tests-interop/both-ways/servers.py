@@ -74,7 +74,7 @@ class Server:
             if self.process.poll() is not None:
                 break
             try:
-                if wire.word(self.port, "ruok") == "imok" and "Mode" in wire.word(self.port, "srvr"):
+                if "Mode" in wire.word(self.port, "srvr", patience_s=1):
                     return
             except OSError:
                 pass

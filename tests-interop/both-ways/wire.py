@@ -162,9 +162,9 @@ class Session:
         self.link.close()
 
 
-def word(port, name):
-    """The answer to a four-letter word."""
-    with socket.create_connection(("127.0.0.1", port), PATIENCE_S) as link:
+def word(port, name, patience_s=PATIENCE_S):
+    """The answer to a four-letter word. A Java server that is about to start leaves some unanswered."""
+    with socket.create_connection(("127.0.0.1", port), patience_s) as link:
         link.sendall(name.encode())
         parts = []
         while part := link.recv(65536):

@@ -25,7 +25,8 @@ fn main() -> ExitCode {
         _ => {}
     }
     // Nothing at all means `serve`, with what the environment says.
-    let parsed = if first.is_none() { Arguments::parse_from(["oxherd", "serve"]) } else { Arguments::parse() };
+    let parsed =
+        if first.is_none() { Arguments::parse_from(["oxherd", "serve"]) } else { Arguments::parse() };
     match parsed.command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Config { command: ConfigCommand::Check { file, json } } => serve::check_config(&file, json),

@@ -120,11 +120,17 @@ fn banner(handle: &Handle, config: &Config) {
 
 #[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what was asked for")]
 pub(crate) fn check_config(file: &Path, json: bool) -> ExitCode {
-    let sources =
-        Sources { file: Some(file.to_owned()), environment: std::env::vars().collect(), ..Sources::default() };
+    let sources = Sources {
+        file: Some(file.to_owned()),
+        environment: std::env::vars().collect(),
+        ..Sources::default()
+    };
     match Parsed::load(&sources) {
         Ok(parsed) => {
-            println!("{}", if json { oxherd_config::to_json(&parsed) } else { oxherd_config::to_text(&parsed) });
+            println!(
+                "{}",
+                if json { oxherd_config::to_json(&parsed) } else { oxherd_config::to_text(&parsed) }
+            );
             match parsed.into_config() {
                 Ok(_) => ExitCode::SUCCESS,
                 Err(_) => ExitCode::from(exit::BAD_ARGUMENTS),

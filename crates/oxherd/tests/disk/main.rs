@@ -1,0 +1,10 @@
+//! Real processes on real directories: killed, stopped, damaged, crowded and full.
+//!
+//! `OXHERD_TEST_KILLS` is how often the server is killed under load.
+
+mod damage;
+mod full;
+mod kill;
+mod server;
+mod snapshots;
+mod start;
