@@ -16,8 +16,10 @@ WRITERS, WRITES = 4, 150
 
 
 class Tally:
-    def __init__(self):
-        self.passed, self.failed = 0, 0
+    """Counts checks and writes each into `results`: PASS or FAIL, tab, name."""
+
+    def __init__(self, results):
+        self.passed, self.failed, self.results = 0, 0, results
 
     def check(self, name, problem):
         """`problem` is what is wrong, or nothing."""
@@ -26,6 +28,8 @@ class Tally:
             print(f"both-ways: FAILED {name}: {str(problem)[:1500]}", flush=True)
         else:
             self.passed += 1
+        self.results.write(f"{'FAIL' if problem else 'PASS'}\t{name}\n")
+        self.results.flush()
 
     def run(self, name, act):
         try:
@@ -190,7 +194,8 @@ def kills(tally, out, kinds):
 def main():
     binary, out, *releases = sys.argv[1:]
     out = os.path.abspath(out)
-    tally = Tally()
+    results = open(os.path.join(out, "results.tsv"), "w", encoding="utf-8")
+    tally = Tally(results)
     java = []
     for release in releases:
         with open(os.path.join(out, f"{release}.class-path"), encoding="utf-8") as file:

@@ -2,6 +2,7 @@
 # Java and Oxherd on the same directories, both ways. OXHERD names the binary; FULL=1 kills 50 times instead of 10;
 # OUT is where directories and logs go; RELEASES are the releases of ZooKeeper. Ends with "name: N passed, ...".
 set -u
+export PYTHONDONTWRITEBYTECODE=1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${OXHERD:?the binary under test}"
 out=${OUT:-$(mktemp -d)}

@@ -30,7 +30,7 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 13] = [
+const STAGES: [(&str, Stage); 14] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
     ("aiozk", conformance::aiozk),
@@ -43,6 +43,7 @@ const STAGES: [(&str, Stage); 13] = [
     ("zookeeper-tests", java::zookeeper_tests),
     ("differential", java::differential),
     ("differential-ttl", java::differential_ttl),
+    ("both-ways", mixed::both_ways),
     ("mixed", mixed::mixed),
 ];
 
