@@ -5,6 +5,7 @@ mod check;
 mod fuzz;
 mod interop;
 mod process;
+mod sim;
 mod tidy;
 
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ cargo xtask check            fmt, clippy, docs, tidy, deny; writes nothing
 cargo xtask fix              fmt and clippy's own corrections
 cargo xtask tidy             the rules that no other tool knows
 cargo xtask interop [NAME..] other people's clients and suites against a release build
+cargo xtask sim [ARG..]      whole replicas in virtual time; --ci, --seeds A..B, --minutes N, --seed N --trace
 cargo xtask fuzz [SECONDS]   every fuzz target for a while (needs nightly and cargo-fuzz)
 cargo xtask bench [ARG..]    side by side with Java (needs the rigs)";
 
@@ -29,6 +31,7 @@ fn main() -> Result<()> {
         "tidy" => tidy::report(),
         "interop" => interop::run(&rest),
         "fuzz" => fuzz::run(&rest),
+        "sim" => sim::run(&rest),
         "bench" => check::bench(&rest),
         "" | "help" | "--help" => {
             println!("{USAGE}");

@@ -198,6 +198,16 @@ impl Client {
         out
     }
 
+    /// The last request, for the story.
+    pub fn last_request(&self) -> String {
+        self.waiting.back().map_or("ping".to_owned(), |asked| format!("{:?} {} {}", asked.op, asked.xid.0, asked.path))
+    }
+
+    /// The oldest request without an answer, for the story.
+    pub fn oldest(&self) -> Option<i32> {
+        self.waiting.front().map(|asked| asked.xid.0)
+    }
+
     // ---- answers
 
     /// Bytes from the server; every answer is checked. False when the session has ended.

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use oxherd_proto::{Epoch, Notification, PacketType, PeerState, ServerId, SessionId, Zxid};
+use oxherd_proto::{
+    Epoch, Notification, PacketType, PeerState, ServerId, SessionId, TxnRecord, Xid, Zxid, decode_txn,
+};
 use oxherd_zab::{EnsembleConfig, LinkId, Output as ZabOutput, Role};
 
 use crate::dice::print_of;
@@ -25,6 +27,8 @@ pub struct Known {
     pub written: Vec<Entry>,
     /// Txns in the tree.
     pub applied: Vec<Entry>,
+    /// How many of them were compared with the history.
+    pub compared: usize,
     /// Last accepted epoch stored.
     pub accepted: Epoch,
     /// Last current epoch stored.
@@ -41,6 +45,17 @@ impl Known {
     fn disk(&self) -> Disk {
         let last = self.durable.last().map_or(Zxid::ZERO, |entry| entry.0);
         Disk { last, accepted: self.accepted, current: self.current }
+    }
+
+    /// Looks for more committed txns behind those it is known to hold.
+    fn hold_more(&mut self, history: &[Entry]) {
+        let from = self.held;
+        let (mine, committed) = (self.durable.get(from..), history.get(from..));
+        self.held += committed_log_durability::held(mine.unwrap_or_default(), committed.unwrap_or_default());
+    }
+
+    fn has(&self, entry: Entry) -> bool {
+        self.durable.binary_search_by_key(&entry.0, |each| each.0).is_ok_and(|at| self.durable[at] == entry)
     }
 
     /// The last durable txn.
@@ -68,8 +83,6 @@ pub struct Judge {
     learners: BTreeSet<LinkId>,
     /// When the server that carries a session heard of it, in µs.
     pub heard: BTreeMap<SessionId, u64>,
-    /// Sessions that ended since the last look, and whether nobody asked for it.
-    pub ended: Vec<(SessionId, bool, i32)>,
 }
 
 impl Judge {
@@ -89,7 +102,6 @@ impl Judge {
             begun: BTreeSet::new(),
             learners: BTreeSet::new(),
             heard: BTreeMap::new(),
-            ended: Vec::new(),
         }
     }
 
@@ -99,12 +111,29 @@ impl Judge {
     }
 
     /// A server gives a txn to its log.
-    pub fn appended(&mut self, id: ServerId, zxid: Zxid, payload: &Bytes) -> Check {
+    pub fn appended(&mut self, id: ServerId, zxid: Zxid, payload: &Bytes, now_us: u64) -> Check {
+        if self.alone {
+            self.check_expiry(payload, now_us)?;
+        }
         let entry = (zxid, print_of(payload));
         agreement::check(&mut self.proposed, id, entry)?;
         self.payloads.entry(zxid).or_insert_with(|| payload.clone());
         self.of(id).written.push(entry);
         Ok(())
+    }
+
+    /// A session that nobody closed is closed. Members of an ensemble hear of sessions with a delay, so only a
+    /// server alone is held to the moment.
+    fn check_expiry(&self, payload: &Bytes, now_us: u64) -> Check {
+        let Ok(txn) = decode_txn(payload.clone()) else { return Ok(()) };
+        let session = txn.header.client_id;
+        let timeout_ms = self.model.living.get(&session).and_then(|ms| u64::try_from(*ms).ok());
+        match (&txn.record, self.heard.get(&session), timeout_ms) {
+            (TxnRecord::CloseSession(_), Some(heard_us), Some(timeout_ms)) if txn.header.cxid == Xid(0) => {
+                crate::invariants::ephemerals::not_early(session, *heard_us, now_us, timeout_ms)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Txns are durable now.
@@ -119,30 +148,40 @@ impl Judge {
     }
 
     fn look_at_disk(&mut self, id: ServerId) {
-        let history = std::mem::take(&mut self.history);
-        let known = self.of(id);
-        known.held = known.held.max(committed_log_durability::held(&known.durable, &history));
-        self.history = history;
+        if let Some(known) = self.known.get_mut(&id) {
+            known.hold_more(&self.history);
+        }
     }
 
-    /// The log of a server was cut, and its tree is what is left.
+    /// The log of a server was cut. What it held without having acknowledged it may go; every committed txn
+    /// must still be on a quorum of disks.
     pub fn cut(&mut self, id: ServerId, zxid: Zxid) -> Check {
-        let history = std::mem::take(&mut self.history);
-        let known = self.of(id);
+        let Some(known) = self.known.get_mut(&id) else { return Ok(()) };
         known.durable.retain(|entry| entry.0 <= zxid);
         known.written.clear();
-        let (before, now) = (known.held, committed_log_durability::held(&known.durable, &history));
-        let damaged = known.damaged;
-        self.history = history;
-        if damaged { Ok(()) } else { committed_log_durability::kept(id, before, now) }
+        let now = committed_log_durability::held(&known.durable, &self.history);
+        let before = std::mem::replace(&mut known.held, now);
+        if self.known.values().any(|known| known.damaged) {
+            return Ok(());
+        }
+        let lost = self.history.get(now..before).unwrap_or_default();
+        lost.iter().try_for_each(|entry| committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.holders(*entry)))
+    }
+
+    fn holders(&self, entry: Entry) -> BTreeSet<ServerId> {
+        self.known.iter().filter(|(_, known)| known.has(entry)).map(|(id, _)| *id).collect()
     }
 
     /// A server's tree and files are the leader's now.
     pub fn installed(&mut self, id: ServerId, zxid: Zxid) {
-        let durable: Vec<Entry> = self.history.iter().copied().filter(|entry| entry.0 <= zxid).collect();
+        // A leader sends what it has; not all of that was served yet.
+        let has = |known: &&Known| known.applied.binary_search_by_key(&zxid, |entry| entry.0).is_ok();
+        let source = self.known.values().find(has).map_or(&self.history, |known| &known.applied);
+        let durable: Vec<Entry> = source.iter().copied().filter(|entry| entry.0 <= zxid).collect();
         let known = self.of(id);
         known.durable = durable;
         known.applied.clone_from(&known.durable);
+        known.compared = 0;
         known.written.clear();
         known.damaged = false;
         self.look_at_disk(id);
@@ -188,19 +227,22 @@ impl Judge {
         digests::check(&mut self.digests, id, zxid, digest)?;
         let known = self.of(id);
         let last = known.applied.last().map_or(Zxid::ZERO, |entry| entry.0);
-        let new: Vec<Entry> = known.written.iter().copied().filter(|entry| entry.0 > last && entry.0 <= zxid).collect();
-        known.applied.extend(new);
+        if zxid > last {
+            let from = known.written.partition_point(|entry| entry.0 <= last);
+            let to = known.written.partition_point(|entry| entry.0 <= zxid);
+            known.applied.extend_from_slice(&known.written[from..to.max(from)]);
+        }
         process_consistency::memory_within_log(id, zxid, known.last())?;
         if serves { self.serves(id) } else { Ok(()) }
     }
 
     fn serves(&mut self, id: ServerId) -> Check {
-        let applied = self.known.get(&id).map(|known| known.applied.clone()).unwrap_or_default();
-        prefix_consistency::check(id, &applied, &self.history)?;
-        for entry in applied.into_iter().skip(self.history.len()) {
-            self.delivered(id, entry)?;
-        }
-        Ok(())
+        let Some(known) = self.known.get_mut(&id) else { return Ok(()) };
+        let from = known.compared.min(known.applied.len()).min(self.history.len());
+        prefix_consistency::check(id, &known.applied[from..], &self.history[from..])?;
+        known.compared = known.applied.len();
+        let new: Vec<Entry> = known.applied.get(self.history.len()..).unwrap_or_default().to_vec();
+        new.into_iter().try_for_each(|entry| self.delivered(id, entry))
     }
 
     fn delivered(&mut self, id: ServerId, entry: Entry) -> Check {
@@ -209,18 +251,13 @@ impl Judge {
         total_order::check(last, entry.0)?;
         global_primary_order::check(last, entry.0)?;
         local_primary_order::check(last, entry.0)?;
-        let holders = self.known.iter().filter(|(_, known)| known.durable.contains(&entry)).map(|(id, _)| *id).collect();
-        committed_log_durability::on_quorum(&self.ensemble, entry.0, &holders)?;
+        committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.holders(entry))?;
         self.history.push(entry);
         if let Some(payload) = self.payloads.get(&entry.0).cloned() {
-            let living = self.model.living.clone();
-            if let Some((session, unasked)) = self.model.commit(entry.0, payload) {
-                let timeout_ms = living.get(&session).copied().unwrap_or(0);
-                self.ended.push((session, unasked, timeout_ms));
-            }
+            self.model.commit(entry.0, payload);
         }
         for known in self.known.values_mut() {
-            known.held = known.held.max(committed_log_durability::held(&known.durable, &self.history));
+            known.hold_more(&self.history);
         }
         Ok(())
     }
@@ -233,8 +270,12 @@ impl Judge {
         read.extend(txns.iter().map(|(zxid, payload)| (*zxid, print_of(payload))));
         let next = Known { durable: read.clone(), applied: read.clone(), accepted: epochs.0, current: epochs.1, ..Known::default() };
         let held = committed_log_durability::held(&read, &self.history);
+        if self.alone {
+            self.forget_after(read.last().map_or(Zxid::ZERO, |entry| entry.0));
+        }
         self.known.insert(id, Known { held, damaged: known.damaged, ..next });
-        if known.damaged {
+        // Alone there is nobody to learn from: a damaged disk is refused or read to the last txn.
+        if known.damaged && !self.alone {
             return Ok(());
         }
         committed_log_durability::kept(id, known.held, held)?;
@@ -247,6 +288,20 @@ impl Judge {
         let last = known.last();
         let written: Vec<Entry> = known.written.iter().copied().filter(|entry| entry.0 > last).collect();
         crate::invariants::recovered_prefix::check(id, &known.durable, &written, &read)
+    }
+
+    /// A server alone gives the zxids of what was lost before anybody heard of it to other txns.
+    fn forget_after(&mut self, last: Zxid) {
+        self.proposed.retain(|zxid, _| *zxid <= last);
+        self.payloads.retain(|zxid, _| *zxid <= last);
+        self.digests.retain(|zxid, _| *zxid <= last);
+    }
+
+    /// The tree of a server was built anew from its disk, up to this zxid.
+    pub fn rebuilt(&mut self, id: ServerId, zxid: Zxid) {
+        let known = self.of(id);
+        known.applied = known.durable.iter().copied().filter(|entry| entry.0 <= zxid).collect();
+        known.compared = 0;
     }
 
     /// The disk of a server is empty from here on.

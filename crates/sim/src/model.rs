@@ -18,8 +18,8 @@ pub struct Model {
 }
 
 impl Model {
-    /// Adds the next committed txn; the session it ends, and whether nobody asked for that.
-    pub fn commit(&mut self, zxid: Zxid, payload: Bytes) -> Option<(SessionId, bool)> {
+    /// Adds the next committed txn.
+    pub fn commit(&mut self, zxid: Zxid, payload: Bytes) {
         let txn = decode_txn(payload).expect("a replica made the txn");
         let session = txn.header.client_id;
         self.writes.insert(zxid, (session, txn.header.cxid));
@@ -32,11 +32,9 @@ impl Model {
                 let owned: Vec<Bytes> =
                     self.owners.iter().filter(|(_, owner)| **owner == session).map(|(path, _)| path.clone()).collect();
                 owned.iter().for_each(|path| self.set(zxid, path, None));
-                return Some((session, txn.header.cxid == Xid(0)));
             }
             record => self.change(zxid, session, record),
         }
-        None
     }
 
     fn change(&mut self, zxid: Zxid, session: SessionId, record: &TxnRecord) {

@@ -18,6 +18,9 @@ use crate::restore::{reload, write_snapshot};
 /// Space reserved ahead in log files; small, so that a disk can be nearly full.
 const PREALLOCATE_BYTES: u64 = 64 << 10;
 
+/// The syncs that a cut needs.
+const CUT_LIES: Lies = Lies { logs: true, directories: true, snapshots: false };
+
 /// What the log thread is to do.
 #[derive(Clone, Debug)]
 pub enum LogCommand {
@@ -275,7 +278,7 @@ impl Store {
         } else {
             self.log.truncate(zxid)?;
         }
-        let (tree, sessions, last) = reload(&self.disk, &self.layout)?;
+        let (tree, sessions, last) = reload(&self.reading_disk(), &self.layout)?;
         if self.bug != Some(Bug::Zk5094) {
             done.push(Done::Tree(Box::new(tree), sessions));
         }
@@ -284,10 +287,15 @@ impl Store {
 
     fn truncate_without_sync(&mut self, zxid: Zxid) -> Result<(), StorageError> {
         let options = LogOptions { preallocate_bytes: PREALLOCATE_BYTES, file_bytes_max: None, sync: true };
-        let lies = Lies { logs: true, directories: true, snapshots: false };
-        Log::open(self.disk.with(lies), &self.layout.log_dir, options.clone())?.truncate(zxid)?;
+        Log::open(self.disk.with(CUT_LIES), &self.layout.log_dir, options.clone())?.truncate(zxid)?;
         self.log = Log::open(self.disk.clone(), &self.layout.log_dir, options)?;
         Ok(())
+    }
+
+    /// Reading the log anew makes durable what it finds, which would hide the cut that was not.
+    fn reading_disk(&self) -> LyingDisk {
+        let forgets = self.bug == Some(Bug::TruncWithoutSync);
+        if forgets { self.disk.with(CUT_LIES) } else { self.disk.clone() }
     }
 
     fn remove_snapshots_after(&self, zxid: Zxid) -> Result<(), StorageError> {

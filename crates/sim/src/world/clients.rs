@@ -41,6 +41,8 @@ impl World {
                 let (client, dice) = (&mut self.clients[number], &mut self.dice);
                 let bytes = if self.healing && dice.chance(30) { Some(client.probe()) } else { client.ask(dice) };
                 if let (Some(bytes), Some(link)) = (bytes, client.link) {
+                    let words = client.last_request();
+                    self.story.tell(self.now_us, || format!("c{number} asks over {} {words}", link.0));
                     self.to_server(link, bytes);
                 }
             }
@@ -63,6 +65,8 @@ impl World {
         self.links.insert(link.0, open);
         let timeout_ms = i32::try_from(self.plan.tick_ms * 4).unwrap_or(i32::MAX);
         let bytes = self.clients[number].connect(link, timeout_ms);
+        let session = self.clients[number].session;
+        self.story.tell(self.now_us, || format!("c{number} connects to s{server} over {} with {session}", link.0));
         self.to_server(link, bytes);
     }
 
@@ -89,12 +93,15 @@ impl World {
 
     pub(super) fn client_bytes(&mut self, link: ClientId, bytes: &[u8]) -> Check {
         let Some(open) = self.links.get(&link.0).filter(|open| open.open) else { return Ok(()) };
-        let (server, session) = (open.server, self.clients[open.client].session);
+        let (server, client) = (open.server, &self.clients[open.client]);
+        let session = (client.link == Some(link) && client.phase == Phase::Open).then_some(client.session);
         let now = self.now_of(server);
         let mut effects = Vec::new();
         let Some(host) = &mut self.machine(server).host else { return Ok(()) };
         host.client_bytes(link, bytes, now, &mut effects);
-        self.judge.heard.insert(session, self.now_us);
+        if let Some(session) = session {
+            self.judge.heard.insert(session, self.now_us);
+        }
         self.carry_out(server, effects)
     }
 
@@ -105,6 +112,8 @@ impl World {
             return Ok(());
         }
         let goes_on = self.clients[number].receive(bytes, &self.judge.model)?;
+        let waits = self.clients[number].oldest();
+        self.story.tell(self.now_us, || format!("c{number} is answered over {}, waits for {waits:?}", link.0));
         if !goes_on {
             self.hang_up(link);
         }

@@ -229,19 +229,7 @@ impl World {
     fn look_at_tree(&mut self, id: ServerId) -> Check {
         let Some(host) = &self.machine(id).host else { return Ok(()) };
         let (zxid, digest, serves) = (host.tree.last_zxid(), host.tree.digest(), host.is_serving());
-        self.judge.tree(id, zxid, digest, serves)?;
-        self.look_at_ended()
-    }
-
-    fn look_at_ended(&mut self) -> Check {
-        for (session, unasked, timeout_ms) in std::mem::take(&mut self.judge.ended) {
-            let heard_us = self.judge.heard.get(&session).copied();
-            if let Some(heard_us) = heard_us.filter(|_| unasked && self.plan.alone) {
-                let timeout_ms = u64::try_from(timeout_ms).unwrap_or(0);
-                crate::invariants::ephemerals::not_early(session, heard_us, self.now_us, timeout_ms)?;
-            }
-        }
-        Ok(())
+        self.judge.tree(id, zxid, digest, serves)
     }
 
     fn effect(&mut self, id: ServerId, effect: Effect) -> Check {
@@ -274,7 +262,7 @@ impl World {
             other => format!("s{id} disk {other:?}"),
         });
         if let StorageCommand::Append { zxid, payload } = &command {
-            self.judge.appended(id, *zxid, payload)?;
+            self.judge.appended(id, *zxid, payload, self.now_us)?;
         }
         if let Some(host) = &mut self.machine(id).host {
             host.store.queue.push_back(LogCommand::Storage(command));
@@ -305,8 +293,8 @@ impl World {
             return Ok(());
         }
         needless_stop::check(id, self.machine(id).excused, reason)?;
-        let outcome = if self.dice.chance(50) { CrashOutcome::ProcessDied } else { CrashOutcome::Lost };
-        self.crash(id, outcome);
+        // A disk that failed is not trusted with what it says it wrote: the machine is switched off.
+        self.power_loss(id);
         Ok(())
     }
 
@@ -380,7 +368,7 @@ impl World {
                     if let Some(host) = &mut self.machine(id).host {
                         host.replace_tree(*tree, &sessions, now);
                     }
-                    self.judge.of(id).applied.retain(|entry| entry.0 <= zxid);
+                    self.judge.rebuilt(id, zxid);
                 }
                 Done::Event(event) => {
                     self.story.tell(self.now_us, || match &event {
