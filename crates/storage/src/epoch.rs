@@ -54,8 +54,11 @@ impl EpochFile {
 
 /// The epochs, given the last zxid of snapshot and log; files that are missing are written.
 ///
-/// Errors: [`StorageError::Refused`] when the history is of a later epoch than the current one, or the
-/// accepted epoch is older than the current one: then files of different times were put together.
+/// A history of a later epoch than the current one, if that epoch was accepted, is of a synchronization that
+/// a crash has ended: the server votes with the former epoch.
+///
+/// Errors: [`StorageError::Refused`] when the history is of a later epoch than both, or the accepted epoch is
+/// older than the current one: then files of different times were put together.
 // Java: QuorumPeer.loadDataBase
 pub fn read_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epochs, StorageError> {
     let of_zxid = last_zxid.epoch();
@@ -111,6 +114,10 @@ fn take_unfinished<D: Disk>(
         Some(epoch) if epoch >= last_zxid.epoch() => {
             write_epoch(disk, dir, EpochFile::Current, epoch)?;
             Ok(epoch)
+        }
+        // Txns of a leader whose NEWLEADER was not acknowledged yet; its epoch would have come next.
+        _ if read(disk, dir, &EpochFile::Accepted.path(dir))?.is_some_and(|accepted| accepted >= last_zxid.epoch()) => {
+            Ok(current)
         }
         _ => {
             let reason = format!(

@@ -26,7 +26,7 @@ fn read_at(dir: &TempDir, epoch_of_zxid: i64) -> Result<(i64, i64), StorageError
 fn files_decide_and_the_history_stands_in() {
     // Files: accepted, current, unfinished current; epoch of the last zxid; accepted and current found.
     type Case = (Option<&'static str>, Option<&'static str>, Option<&'static str>, i64, Option<(i64, i64)>);
-    let cases: [Case; 14] = [
+    let cases: [Case; 15] = [
         (Some("5"), Some("5"), None, 5, Some((5, 5))),
         (Some("7"), Some("5"), None, 4, Some((7, 5))),
         (Some("7\n"), Some("5\n"), None, 5, Some((7, 5))),
@@ -36,9 +36,10 @@ fn files_decide_and_the_history_stands_in() {
         (None, Some("4"), None, 3, None),
         (Some("4"), None, None, 3, Some((4, 3))),
         (Some("4"), Some("5"), None, 3, None),
-        (Some("9"), Some("5"), None, 6, None),
+        (Some("9"), Some("5"), None, 6, Some((9, 5))),
         (Some("9"), Some("5"), Some("6"), 6, Some((9, 6))),
-        (Some("9"), Some("5"), Some("5"), 6, None),
+        (Some("9"), Some("5"), Some("5"), 6, Some((9, 5))),
+        (Some("5"), Some("5"), None, 6, None),
         (Some("5"), Some("5"), Some("6"), 6, None),
         (Some("9"), Some("5"), Some("6"), 5, Some((9, 5))),
     ];
