@@ -104,6 +104,11 @@ impl TestEnsemble {
         self.members.iter().map(|member| member.ports.client).collect()
     }
 
+    /// Where a member listens for learners and for votes.
+    pub fn peer_addrs(&self, index: usize) -> Option<(SocketAddr, SocketAddr)> {
+        self.members.get(index).map(|member| (member.ports.learners, member.ports.votes))
+    }
+
     /// All addresses as clients take them: `host:port,host:port…`.
     pub fn connect_string(&self) -> String {
         self.client_addrs().iter().map(ToString::to_string).collect::<Vec<_>>().join(",")

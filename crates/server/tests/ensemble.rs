@@ -39,7 +39,8 @@ async fn create(client: &Client, path: &str) {
 fn assert_converged(ensemble: &TestEnsemble, count: usize) {
     let end = Instant::now() + PATIENCE;
     loop {
-        let states: Vec<_> = (0..count).filter_map(|index| ensemble.member(index)).map(|m| m.state()).collect();
+        let states: Vec<_> =
+            (0..count).filter_map(|index| ensemble.member(index)).map(|m| m.state()).collect();
         if states.iter().all(|state| *state == states[0]) {
             return;
         }
