@@ -373,6 +373,7 @@ impl Leader {
         let txns: Vec<_> = local.history.undelivered(before, zxid).cloned().collect();
         for (zxid, payload) in &txns {
             self.learners.commit(*zxid, payload, local);
+            self.answer_learners(*zxid, local);
         }
         local.commit(zxid);
         self.release_syncs(local);
@@ -407,6 +408,21 @@ impl Leader {
     pub(crate) fn answer_sync(&mut self, link: LinkId, local: &mut Local) {
         self.syncs.push_back((self.last, SyncOrigin::Learner(link)));
         self.release_syncs(local);
+    }
+
+    /// Learners hear of a sync right behind the commit it waited for: what they asked for later comes later.
+    fn answer_learners(&mut self, committed: Zxid, local: &mut Local) {
+        let mut due = Vec::new();
+        self.syncs.retain(|(zxid, origin)| match origin {
+            SyncOrigin::Learner(link) if *zxid <= committed => {
+                due.push(*link);
+                false
+            }
+            _ => true,
+        });
+        for link in due.into_iter().filter(|link| self.learners.has(*link)) {
+            local.send(link, packet::plain(PacketType::Sync, Zxid::ZERO));
+        }
     }
 
     fn release_syncs(&mut self, local: &mut Local) {
