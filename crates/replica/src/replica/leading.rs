@@ -138,7 +138,11 @@ impl Replica {
         };
         let op = OpCode::from_code(op).unwrap_or(OpCode::Error);
         if op == OpCode::Sync {
-            return self.zab.answer_sync(link);
+            // A leader that is about to leave takes no more writes, and no sync may overtake one.
+            if self.zab.next_zxid().is_some() {
+                self.zab.answer_sync(link);
+            }
+            return;
         }
         if op == OpCode::CreateSession
             && let Ok(timeout_ms) = i32::from_bytes(body.clone())

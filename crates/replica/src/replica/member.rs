@@ -205,9 +205,10 @@ impl Replica {
             return;
         }
         match self.duty {
-            Duty::Leading(_) => self.sync(sync.client, sync.xid, sync.body),
+            // A leader that is about to leave takes no more writes, and no sync may overtake one.
+            Duty::Leading(_) if self.zab.next_zxid().is_some() => self.sync(sync.client, sync.xid, sync.body),
             Duty::Learning(_) => self.forward_sync(sync, session),
-            Duty::Alone | Duty::Idle(_) => {}
+            Duty::Leading(_) | Duty::Alone | Duty::Idle(_) => {}
         }
     }
 
