@@ -194,8 +194,17 @@ def kills(tally, out, kinds):
 def main():
     binary, out, *releases = sys.argv[1:]
     out = os.path.abspath(out)
-    results = open(os.path.join(out, "results.tsv"), "w", encoding="utf-8")
-    tally = Tally(results)
+    # Without the final name the run did not come to its end.
+    named = os.path.join(out, "results.tsv")
+    with open(named + ".part", "w", encoding="utf-8") as results:
+        tally = Tally(results)
+        everything(tally, binary, out, releases)
+    os.replace(named + ".part", named)
+    print(f"both-ways: {tally.passed} passed, {tally.failed} failed, 0 skipped")
+    return 1 if tally.failed else 0
+
+
+def everything(tally, binary, out, releases):
     java = []
     for release in releases:
         with open(os.path.join(out, f"{release}.class-path"), encoding="utf-8") as file:
@@ -206,8 +215,6 @@ def main():
             title = f"{writer.name} {compression}"
             tally.run(title, lambda w=writer, r=readers, c=compression: same_history(tally, out, w, r, c))
     tally.run("kills", lambda: kills(tally, out, [java[-1], oxherd]))
-    print(f"both-ways: {tally.passed} passed, {tally.failed} failed, 0 skipped")
-    return 1 if tally.failed else 0
 
 
 if __name__ == "__main__":

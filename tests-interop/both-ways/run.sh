@@ -7,6 +7,7 @@ here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${OXHERD:?the binary under test}"
 out=${OUT:-$(mktemp -d)}
 mkdir -p "$out"
+rm -f "$out/results.tsv"
 for tool in java mvn python3; do
   command -v "$tool" >/dev/null || { echo "both-ways: skipped 1: no $tool here"; echo "both-ways: 0 passed, 0 failed, 1 skipped"; exit 0; }
 done
