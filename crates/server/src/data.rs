@@ -129,7 +129,11 @@ pub(crate) fn reload(
 }
 
 fn unusable(path: &Path, error: &StorageError) -> StartError {
-    StartError::DataDirectory { path: path.to_owned(), reason: error.to_string() }
+    let way_out = match error {
+        StorageError::Io { .. } => "; check the path, that its disk is mounted, and that this user may write there",
+        _ => "",
+    };
+    StartError::DataDirectory { path: path.to_owned(), reason: format!("{error}{way_out}") }
 }
 
 fn lock(layout: &Layout) -> Result<Lock, StartError> {

@@ -106,8 +106,12 @@ fn refuse_without_snapshot(
     if !recovery.skipped.is_empty() {
         let list: Vec<String> =
             recovery.skipped.iter().map(|(path, reason)| format!("{}: {reason}", path.display())).collect();
-        let reason =
-            format!("none of the snapshots in {} is whole:\n{}", layout.snap_dir.display(), list.join("\n"));
+        let reason = format!(
+            "none of the snapshots in {} is whole: put back a backup of this directory and of the logs, or, in an \
+                 ensemble, empty both, and this server learns everything from the leader:\n{}",
+            layout.snap_dir.display(),
+            list.join("\n")
+        );
         return Err(StorageError::Refused(reason));
     }
     if no_logs || trust_empty {

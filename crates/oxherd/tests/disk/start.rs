@@ -90,7 +90,8 @@ fn a_data_directory_that_is_a_file_is_refused_with_3() {
     fs::write(place.path().join("data"), "not a directory").expect("a file");
     let (code, said) = place.start_in_vain();
     assert_eq!(code, Some(3), "{said}");
-    assert!(said.contains("data"), "{said}");
+    assert!(said.contains("check the path"), "{said}");
+    assert!(said.contains(&place.path().join("data").display().to_string()), "{said}");
 }
 
 #[test]
@@ -107,4 +108,17 @@ fn logs_without_their_snapshot_are_not_served() {
     let (code, said) = place.start_in_vain();
     assert_eq!(code, Some(10), "{said}");
     assert!(said.contains("snapshot.trust.empty"), "the way out is named: {said}");
+}
+
+#[test]
+fn snapshots_of_which_none_is_whole_are_named_with_a_way_out() {
+    let place = Place::new("");
+    drop(Server::spawn(place.command(0), place.path()).expect("it starts"));
+    let snapshot = place.files("snapshot.").pop().expect("there is one from the start");
+    let bytes = fs::read(&snapshot).expect("the snapshot");
+    fs::write(&snapshot, &bytes[..bytes.len() / 2]).expect("it is cut");
+    let (code, said) = place.start_in_vain();
+    assert_eq!(code, Some(10), "{said}");
+    assert!(said.contains(&snapshot.display().to_string()), "{said}");
+    assert!(said.contains("backup"), "{said}");
 }
