@@ -320,6 +320,27 @@ fn authentication_that_cannot_be_read_ends_the_link_without_an_answer() {
     running.serves_a_good_client();
 }
 
+#[test]
+fn an_acl_for_whoever_asks_may_leave_the_id_out_and_no_other_may() {
+    let running = Running::new();
+    let mut client = running.client();
+    let alice = AuthPacket { kind: 0, scheme: Str::from_static("digest"), auth: Some(Bytes::from_static(b"alice:pw")) };
+    assert_eq!(client.error_of(-4, OpCode::Auth, &alice.to_vec()), ErrorCode::Ok.code());
+    let without_id = |path: &str, scheme: &str| {
+        let mut body = create(path);
+        body.truncate(4 + path.len() + 4 + b"data".len());
+        for part in [&int(1)[..], &int(31), &int(i32::try_from(scheme.len()).unwrap()), scheme.as_bytes(), &int(-1)] {
+            body.extend_from_slice(part);
+        }
+        body.extend_from_slice(&int(0));
+        body
+    };
+    assert_eq!(client.error_of(1, OpCode::Create, &without_id("/mine", "auth")), ErrorCode::Ok.code());
+    assert_eq!(client.error_of(2, OpCode::Create, &without_id("/theirs", "digest")), ErrorCode::InvalidAcl.code());
+    let mut stranger = running.client();
+    assert_eq!(stranger.error_of(1, OpCode::GetData, &get_data("/mine")), ErrorCode::NoAuth.code());
+}
+
 // ---- handshakes
 
 #[test]
