@@ -39,23 +39,73 @@ pub enum World {
 /// Every bug: its name, the world that shows it, what the driver does wrong.
 pub const BUGS: [(Bug, &str, World, &str); 18] = [
     (Bug::AckBeforeSync, "ack-before-sync", World::Alone, "a write is answered before the log is synced"),
-    (Bug::AckBeforeWrite, "ack-before-write", World::Alone, "a write is applied and answered before it is in the log"),
-    (Bug::SnapshotWithoutSync, "snapshot-without-sync", World::Alone, "a snapshot gets its name without a sync of its bytes, and the logs before it are removed"),
+    (
+        Bug::AckBeforeWrite,
+        "ack-before-write",
+        World::Alone,
+        "a write is applied and answered before it is in the log",
+    ),
+    (
+        Bug::SnapshotWithoutSync,
+        "snapshot-without-sync",
+        World::Alone,
+        "a snapshot gets its name without a sync of its bytes, and the logs before it are removed",
+    ),
     (Bug::NoDirectorySync, "no-directory-sync", World::Alone, "no directory is ever synced"),
-    (Bug::EventAfterReply, "event-after-reply", World::Alone, "watch events go out behind the replies of the same flush"),
+    (
+        Bug::EventAfterReply,
+        "event-after-reply",
+        World::Alone,
+        "watch events go out behind the replies of the same flush",
+    ),
     (Bug::RepliesSwapped, "replies-swapped", World::Alone, "two replies of one flush change places"),
     (Bug::NoExpiry, "no-expiry", World::Alone, "the replica is not woken, so silent sessions live on"),
     (Bug::WallClockExpiry, "wall-clock-expiry", World::Alone, "timeouts follow the wall clock, which jumps"),
-    (Bug::TruncWithoutSync, "trunc-without-sync", World::Ensemble, "TRUNC is answered before the cut is durable"),
-    (Bug::Zk3911, "zookeeper-3911", World::Ensemble, "NEWLEADER is acknowledged before the txns of the DIFF are synced"),
-    (Bug::Zk4643, "zookeeper-4643", World::Ensemble, "the current epoch is written before the txns that precede it"),
-    (Bug::Zk4646, "zookeeper-4646", World::Ensemble, "txns that come during synchronization are written later, by a thread nobody waits for"),
+    (
+        Bug::TruncWithoutSync,
+        "trunc-without-sync",
+        World::Ensemble,
+        "TRUNC is answered before the cut is durable",
+    ),
+    (
+        Bug::Zk3911,
+        "zookeeper-3911",
+        World::Ensemble,
+        "NEWLEADER is acknowledged before the txns of the DIFF are synced",
+    ),
+    (
+        Bug::Zk4643,
+        "zookeeper-4643",
+        World::Ensemble,
+        "the current epoch is written before the txns that precede it",
+    ),
+    (
+        Bug::Zk4646,
+        "zookeeper-4646",
+        World::Ensemble,
+        "txns that come during synchronization are written later, by a thread nobody waits for",
+    ),
     (Bug::Zk4685, "zookeeper-4685", World::Ensemble, "the ACK of a txn overtakes that of NEWLEADER"),
-    (Bug::Zk4394, "zookeeper-4394", World::Ensemble, "a COMMIT between NEWLEADER and UPTODATE ends the learner"),
+    (
+        Bug::Zk4394,
+        "zookeeper-4394",
+        World::Ensemble,
+        "a COMMIT between NEWLEADER and UPTODATE ends the learner",
+    ),
     (Bug::Zk4925, "zookeeper-4925", World::Ensemble, "a leader hands on its history with a hole in it"),
-    (Bug::Zk4712, "zookeeper-4712", World::Ensemble, "the former role's log thread goes on behind the next role's back"),
+    (
+        Bug::Zk4712,
+        "zookeeper-4712",
+        World::Ensemble,
+        "the former role's log thread goes on behind the next role's back",
+    ),
     (Bug::Zk5094, "zookeeper-5094", World::Ensemble, "TRUNC cuts the log and leaves the tree as it was"),
-    (Bug::Zk4882, "zookeeper-4882", World::Ensemble, "after a disk error the server goes on with what memory says"),
+    (
+        Bug::Zk4882,
+        "zookeeper-4882",
+        World::Ensemble,
+        "after a disk error the server goes on with what memory says",
+    ),
 ];
 
 impl Bug {

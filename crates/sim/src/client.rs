@@ -4,14 +4,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::Bytes;
 use oxherd_proto::{
-    Acl, ConnectReply, ConnectRequest, CreateRequest, DeleteRequest, ErrorCode, FrameReader, GetDataRequest, Id,
-    Input as Reader, Jute, MAX_BUFFER_DEFAULT, MultiOp, OpCode, PASSWORD_LEN, ReplyHeader, RequestHeader, SessionId,
-    SetDataRequest, Str, SyncRequest, WatcherEvent, Xid, Zxid, begin_frame, encode_multi, end_frame,
+    Acl, ConnectReply, ConnectRequest, CreateRequest, DeleteRequest, ErrorCode, FrameReader, GetDataRequest,
+    Id, Input as Reader, Jute, MAX_BUFFER_DEFAULT, MultiOp, OpCode, PASSWORD_LEN, ReplyHeader, RequestHeader,
+    SessionId, SetDataRequest, Str, SyncRequest, WatcherEvent, Xid, Zxid, begin_frame, encode_multi,
+    end_frame,
 };
 use oxherd_tree::ClientId;
 
 use crate::dice::{Dice, print_of};
-use crate::invariants::{event_before_data, monotonic_view, reply_after_commit, session_order, witness_reads};
+use crate::invariants::{
+    event_before_data, monotonic_view, reply_after_commit, session_order, witness_reads,
+};
 use crate::model::Model;
 use crate::verdict::{Breach, Check};
 
@@ -22,7 +25,7 @@ const WAITING_MAX: usize = 5;
 
 /// Where a client is with its link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// No link.
     Down,
     /// The handshake is sent.
@@ -41,19 +44,19 @@ struct Asked {
 
 /// One client.
 #[derive(Debug)]
-pub struct Client {
+pub(crate) struct Client {
     /// Its number.
-    pub number: usize,
+    pub(crate) number: usize,
     /// Where it is.
-    pub phase: Phase,
+    pub(crate) phase: Phase,
     /// Its link.
-    pub link: Option<ClientId>,
+    pub(crate) link: Option<ClientId>,
     /// Its session; 0 for none.
-    pub session: SessionId,
+    pub(crate) session: SessionId,
     /// Writes answered with success.
-    pub acknowledged: u64,
+    pub(crate) acknowledged: u64,
     /// It says nothing before this, in µs.
-    pub silent_until_us: u64,
+    pub(crate) silent_until_us: u64,
     password: Bytes,
     seen: Zxid,
     xid: i32,
@@ -65,7 +68,7 @@ pub struct Client {
 
 impl Client {
     /// A client that has not connected yet.
-    pub fn new(number: usize) -> Self {
+    pub(crate) fn new(number: usize) -> Self {
         Self {
             number,
             phase: Phase::Down,
@@ -84,7 +87,7 @@ impl Client {
     }
 
     /// A link is there: the handshake.
-    pub fn connect(&mut self, link: ClientId, timeout_ms: i32) -> Vec<u8> {
+    pub(crate) fn connect(&mut self, link: ClientId, timeout_ms: i32) -> Vec<u8> {
         self.link = Some(link);
         self.phase = Phase::Connecting;
         self.frames = FrameReader::default();
@@ -104,7 +107,7 @@ impl Client {
     }
 
     /// The link is gone, and with it all watches and all hope for answers.
-    pub fn disconnect(&mut self) {
+    pub(crate) fn disconnect(&mut self) {
         self.link = None;
         self.phase = Phase::Down;
         self.waiting.clear();
@@ -120,7 +123,7 @@ impl Client {
     // ---- requests
 
     /// The next request, whatever the dice say; none when enough are under way.
-    pub fn ask(&mut self, dice: &mut Dice) -> Option<Vec<u8>> {
+    pub(crate) fn ask(&mut self, dice: &mut Dice) -> Option<Vec<u8>> {
         if self.waiting.len() >= WAITING_MAX {
             return None;
         }
@@ -130,7 +133,12 @@ impl Client {
         Some(match dice.below(20) {
             0..=2 => self.create(&path, &data, 0),
             3..=7 => self.set(&path, &data),
-            8..=9 => self.request(OpCode::Delete, &path, false, &DeleteRequest { path: path_of(&path), version: -1 }),
+            8..=9 => self.request(
+                OpCode::Delete,
+                &path,
+                false,
+                &DeleteRequest { path: path_of(&path), version: -1 },
+            ),
             10..=14 => self.get(&path, dice.chance(50)),
             15 | 16 => self.create(&format!("/e{}-{}", self.number, dice.below(3)), &data, 1),
             17 => self.multi(&path, &data),
@@ -141,7 +149,7 @@ impl Client {
     }
 
     /// A write to see whether the servers serve.
-    pub fn probe(&mut self) -> Vec<u8> {
+    pub(crate) fn probe(&mut self) -> Vec<u8> {
         self.unique += 1;
         let data = format!("probe {}-{}", self.number, self.unique);
         if self.unique.is_multiple_of(2) { self.create("/n0", &data, 0) } else { self.set("/n0", &data) }
@@ -199,19 +207,22 @@ impl Client {
     }
 
     /// The last request, for the story.
-    pub fn last_request(&self) -> String {
-        self.waiting.back().map_or("ping".to_owned(), |asked| format!("{:?} {} {}", asked.op, asked.xid.0, asked.path))
+    pub(crate) fn last_request(&self) -> String {
+        self.waiting.back().map_or_else(
+            || "ping".to_owned(),
+            |asked| format!("{:?} {} {}", asked.op, asked.xid.0, asked.path),
+        )
     }
 
     /// The oldest request without an answer, for the story.
-    pub fn oldest(&self) -> Option<i32> {
+    pub(crate) fn oldest(&self) -> Option<i32> {
         self.waiting.front().map(|asked| asked.xid.0)
     }
 
     // ---- answers
 
     /// Bytes from the server; every answer is checked. False when the session has ended.
-    pub fn receive(&mut self, bytes: &[u8], model: &Model) -> Result<bool, Breach> {
+    pub(crate) fn receive(&mut self, bytes: &[u8], model: &Model) -> Result<bool, Breach> {
         self.frames.push(bytes);
         while let Ok(Some(frame)) = self.frames.poll_frame(MAX_BUFFER_DEFAULT) {
             if self.phase == Phase::Connecting {

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use oxherd_metrics::Statistics;
 use oxherd_proto::{SessionId, Zxid};
 use oxherd_replica::{
-    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Outstanding, Output, Replica,
-    SharedWatches, Side,
+    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Output,
+    Outstanding, Replica, SharedWatches, Side,
 };
 use oxherd_storage::{Compression, Layout, Seal, SnapshotWriter, StorageError, purge};
 use oxherd_tree::{Change, ClientId, Tree, WalkId, WalkPoint, WalkState, Watches};
@@ -24,7 +24,7 @@ const SNAPSHOTS_KEPT: usize = 3;
 
 /// Something that leaves a server.
 #[derive(Debug)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// For the log thread.
     Storage(StorageCommand),
     /// For other servers.
@@ -50,15 +50,15 @@ struct SnapshotJob {
 }
 
 /// One server.
-pub struct Host {
+pub(crate) struct Host {
     /// The core.
-    pub replica: Replica,
+    pub(crate) replica: Replica,
     /// Its tree.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
     /// Its files.
-    pub store: Store,
+    pub(crate) store: Store,
     /// What it is.
-    pub role: Role,
+    pub(crate) role: Role,
     disk: LyingDisk,
     layout: Layout,
     watches: SharedWatches,
@@ -89,7 +89,14 @@ impl Clients for Reached<'_> {
 
 impl Host {
     /// A server that has read its files.
-    pub fn new(replica: Replica, tree: Tree, store: Store, disk: LyingDisk, layout: Layout, start: (ClientOptions, Clock)) -> Self {
+    pub(crate) fn new(
+        replica: Replica,
+        tree: Tree,
+        store: Store,
+        disk: LyingDisk,
+        layout: Layout,
+        start: (ClientOptions, Clock),
+    ) -> Self {
         let (options, clock) = start;
         let serves = matches!(replica.role(), Role::Leading { .. });
         Self {
@@ -113,12 +120,12 @@ impl Host {
     }
 
     /// Whether clients are taken.
-    pub fn is_serving(&self) -> bool {
+    pub(crate) fn is_serving(&self) -> bool {
         self.serves
     }
 
     /// One turn: handle, then apply what is committed, then hand out.
-    pub fn turn(&mut self, now: Now, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
+    pub(crate) fn turn(&mut self, now: Now, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
         for input in inputs {
             self.replica.handle(now, input, &self.tree);
         }
@@ -187,7 +194,9 @@ impl Host {
         let now_ms = self.clock.ms(now.instant);
         let Some(connection) = self.connections.get_mut(&client.0) else { return };
         match command {
-            ClientCommand::Ready { session, password, pulse } => connection.session_ready(session, password, pulse, now_ms),
+            ClientCommand::Ready { session, password, pulse } => {
+                connection.session_ready(session, password, pulse, now_ms)
+            }
             ClientCommand::Expired => connection.session_expired(),
             ClientCommand::Close(how) => connection.close(how),
         }
@@ -215,7 +224,7 @@ impl Host {
     // ---- clients
 
     /// A client has connected; false when none is taken.
-    pub fn accept(&mut self, client: ClientId, now: Now) -> bool {
+    pub(crate) fn accept(&mut self, client: ClientId, now: Now) -> bool {
         if self.serves {
             self.connections.insert(client.0, Connection::new(client, IpAddr::V4(Ipv4Addr::LOCALHOST), now));
         }
@@ -223,7 +232,13 @@ impl Host {
     }
 
     /// Bytes of a client.
-    pub fn client_bytes(&mut self, client: ClientId, bytes: &[u8], now: Now, effects: &mut Vec<Effect>) {
+    pub(crate) fn client_bytes(
+        &mut self,
+        client: ClientId,
+        bytes: &[u8],
+        now: Now,
+        effects: &mut Vec<Effect>,
+    ) {
         let mut inputs = Vec::new();
         let Some(connection) = self.connections.get_mut(&client.0) else { return };
         let side = Side {
@@ -241,7 +256,7 @@ impl Host {
     }
 
     /// The link of a client has ended.
-    pub fn client_gone(&mut self, client: ClientId, now: Now, effects: &mut Vec<Effect>) {
+    pub(crate) fn client_gone(&mut self, client: ClientId, now: Now, effects: &mut Vec<Effect>) {
         let Some(mut connection) = self.connections.remove(&client.0) else { return };
         self.outstanding.abandon(connection.end());
         self.watches.lock().remove_client(client);
@@ -249,28 +264,24 @@ impl Host {
         self.turn(now, vec![Input::Gone { client, session }], effects);
     }
 
-    /// Sessions with a link here.
-    pub fn sessions_here(&self) -> impl Iterator<Item = SessionId> {
-        self.connections.values().map(Connection::session)
-    }
-
     // ---- trees and snapshots
 
     /// Another tree takes the place of this one.
-    pub fn replace_tree(&mut self, tree: Tree, sessions: &[(SessionId, i32)], now: Now) {
+    pub(crate) fn replace_tree(&mut self, tree: Tree, sessions: &[(SessionId, i32)], now: Now) {
         self.snapshot = None;
         self.tree = tree;
         self.replica.tree_replaced(now.instant, sessions);
     }
 
     /// Begins a snapshot of the tree as it is; false when one is under way or the disk refuses.
-    pub fn begin_snapshot(&mut self) -> bool {
+    pub(crate) fn begin_snapshot(&mut self) -> bool {
         if self.snapshot.is_some() {
             return false;
         }
         let walk = self.tree.begin_walk(self.replica.sessions().persistent());
         let Some(point) = self.tree.walk_point(walk) else { return false };
-        let begun = SnapshotWriter::begin(self.disk.clone(), &self.layout.snap_dir, point.zxid, Compression::None);
+        let begun =
+            SnapshotWriter::begin(self.disk.clone(), &self.layout.snap_dir, point.zxid, Compression::None);
         match begun {
             Ok(file) => {
                 self.snapshot = Some(SnapshotJob { walk, point, file });
@@ -284,7 +295,7 @@ impl Host {
     }
 
     /// Writes the next slice; the snapshot's zxid once it is whole.
-    pub fn continue_snapshot(&mut self) -> Result<Option<Zxid>, StorageError> {
+    pub(crate) fn continue_snapshot(&mut self) -> Result<Option<Zxid>, StorageError> {
         let Some(mut job) = self.snapshot.take() else { return Ok(None) };
         let mut slice = Vec::new();
         let state = self.tree.walk_slice(job.walk, &mut slice, SLICE_BYTES);
@@ -302,7 +313,7 @@ impl Host {
     }
 
     /// Whether a snapshot is being written.
-    pub fn writes_snapshot(&self) -> bool {
+    pub(crate) fn writes_snapshot(&self) -> bool {
         self.snapshot.is_some()
     }
 }

@@ -12,33 +12,35 @@ use crate::dice::print_of;
 use crate::invariants::durable_votes::Disk;
 use crate::invariants::{
     Entry, agreement, committed_log_durability, digests, durable_votes, global_primary_order, integrity,
-    leader_log_completeness, leadership, local_primary_order, prefix_consistency, primary_integrity, process_consistency,
-    total_order,
+    leader_log_completeness, leadership, local_primary_order, prefix_consistency, primary_integrity,
+    process_consistency, total_order,
 };
 use crate::model::Model;
 use crate::verdict::{Check, demand};
 
 /// What is known for certain about the disk of one server.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub(crate) struct Known {
     /// Txns that are durable, from the first on.
-    pub durable: Vec<Entry>,
+    pub(crate) durable: Vec<Entry>,
     /// Txns given to storage in this life, in order.
-    pub written: Vec<Entry>,
+    pub(crate) written: Vec<Entry>,
     /// Txns in the tree.
-    pub applied: Vec<Entry>,
+    pub(crate) applied: Vec<Entry>,
     /// How many of them were compared with the history.
-    pub compared: usize,
+    pub(crate) compared: usize,
     /// Last accepted epoch stored.
-    pub accepted: Epoch,
+    pub(crate) accepted: Epoch,
     /// Last current epoch stored.
-    pub current: Epoch,
+    pub(crate) current: Epoch,
+    /// The last txn given to storage before the epoch was.
+    pub(crate) before_epoch: Zxid,
     /// How many of the committed txns the disk held at the last look.
-    pub held: usize,
+    pub(crate) held: usize,
     /// Files are being cut or replaced.
-    pub rewriting: bool,
+    pub(crate) rewriting: bool,
     /// The disk was made to lose or fail; what it says is no promise.
-    pub damaged: bool,
+    pub(crate) damaged: bool,
 }
 
 impl Known {
@@ -59,22 +61,22 @@ impl Known {
     }
 
     /// The last durable txn.
-    pub fn last(&self) -> Zxid {
+    pub(crate) fn last(&self) -> Zxid {
         self.disk().last
     }
 }
 
 /// What was seen.
 #[derive(Debug)]
-pub struct Judge {
+pub(crate) struct Judge {
     ensemble: EnsembleConfig,
     alone: bool,
     /// What was served by anybody, in order.
-    pub history: Vec<Entry>,
+    pub(crate) history: Vec<Entry>,
     /// The same, told to clients.
-    pub model: Model,
+    pub(crate) model: Model,
     /// By server.
-    pub known: BTreeMap<ServerId, Known>,
+    pub(crate) known: BTreeMap<ServerId, Known>,
     proposed: BTreeMap<Zxid, u64>,
     payloads: BTreeMap<Zxid, Bytes>,
     digests: BTreeMap<Zxid, u64>,
@@ -82,12 +84,12 @@ pub struct Judge {
     begun: BTreeSet<LinkId>,
     learners: BTreeSet<LinkId>,
     /// When the server that carries a session heard of it, in µs.
-    pub heard: BTreeMap<SessionId, u64>,
+    pub(crate) heard: BTreeMap<SessionId, u64>,
 }
 
 impl Judge {
     /// Of an ensemble, or of a server alone.
-    pub fn new(ensemble: EnsembleConfig, alone: bool) -> Self {
+    pub(crate) fn new(ensemble: EnsembleConfig, alone: bool) -> Self {
         let known = ensemble.members.keys().map(|id| (*id, Known::default())).collect();
         Self {
             ensemble,
@@ -106,12 +108,12 @@ impl Judge {
     }
 
     /// What is known of a server.
-    pub fn of(&mut self, id: ServerId) -> &mut Known {
+    pub(crate) fn of(&mut self, id: ServerId) -> &mut Known {
         self.known.entry(id).or_default()
     }
 
     /// A server gives a txn to its log.
-    pub fn appended(&mut self, id: ServerId, zxid: Zxid, payload: &Bytes, now_us: u64) -> Check {
+    pub(crate) fn appended(&mut self, id: ServerId, zxid: Zxid, payload: &Bytes, now_us: u64) -> Check {
         if self.alone {
             self.check_expiry(payload, now_us)?;
         }
@@ -136,8 +138,21 @@ impl Judge {
         }
     }
 
+    /// A server gives its current epoch to storage: the txns before it come first.
+    pub(crate) fn storing_epoch(&mut self, id: ServerId) {
+        let known = self.of(id);
+        known.before_epoch = known.written.last().map_or(Zxid::ZERO, |entry| entry.0);
+    }
+
+    /// The current epoch is in its file.
+    pub(crate) fn epoch_stored(&mut self, id: ServerId, epoch: Epoch) -> Check {
+        let known = self.of(id);
+        known.current = epoch;
+        durable_votes::epoch_after_txns(id, epoch, known.before_epoch, known.last())
+    }
+
     /// Txns are durable now.
-    pub fn synced(&mut self, id: ServerId, txns: &[(Zxid, Bytes)]) {
+    pub(crate) fn synced(&mut self, id: ServerId, txns: &[(Zxid, Bytes)]) {
         let known = self.of(id);
         for (zxid, payload) in txns {
             if known.durable.last().is_none_or(|last| last.0 < *zxid) {
@@ -155,7 +170,7 @@ impl Judge {
 
     /// The log of a server was cut. What it held without having acknowledged it may go; every committed txn
     /// must still be on a quorum of disks.
-    pub fn cut(&mut self, id: ServerId, zxid: Zxid) -> Check {
+    pub(crate) fn cut(&mut self, id: ServerId, zxid: Zxid) -> Check {
         let Some(known) = self.known.get_mut(&id) else { return Ok(()) };
         known.durable.retain(|entry| entry.0 <= zxid);
         known.written.clear();
@@ -165,7 +180,9 @@ impl Judge {
             return Ok(());
         }
         let lost = self.history.get(now..before).unwrap_or_default();
-        lost.iter().try_for_each(|entry| committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.holders(*entry)))
+        lost.iter().try_for_each(|entry| {
+            committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.holders(*entry))
+        })
     }
 
     fn holders(&self, entry: Entry) -> BTreeSet<ServerId> {
@@ -173,7 +190,7 @@ impl Judge {
     }
 
     /// A server's tree and files are the leader's now.
-    pub fn installed(&mut self, id: ServerId, zxid: Zxid) {
+    pub(crate) fn installed(&mut self, id: ServerId, zxid: Zxid) {
         // A leader sends what it has; not all of that was served yet.
         let has = |known: &&Known| known.applied.binary_search_by_key(&zxid, |entry| entry.0).is_ok();
         let source = self.known.values().find(has).map_or(&self.history, |known| &known.applied);
@@ -188,7 +205,7 @@ impl Judge {
     }
 
     /// Something leaves a server for another one.
-    pub fn output(&mut self, id: ServerId, output: &ZabOutput) -> Check {
+    pub(crate) fn output(&mut self, id: ServerId, output: &ZabOutput) -> Check {
         let disk = self.known.get(&id).map(Known::disk).unwrap_or_default();
         match output {
             ZabOutput::Send { link, packet } => {
@@ -209,7 +226,7 @@ impl Judge {
     }
 
     /// A server has a role.
-    pub fn role(&mut self, id: ServerId, role: Role) -> Check {
+    pub(crate) fn role(&mut self, id: ServerId, role: Role) -> Check {
         let Role::Leading { epoch } = role else { return Ok(()) };
         if self.alone {
             return Ok(());
@@ -223,7 +240,7 @@ impl Judge {
     }
 
     /// The tree of a server is at a zxid, and it serves or does not.
-    pub fn tree(&mut self, id: ServerId, zxid: Zxid, digest: u64, serves: bool) -> Check {
+    pub(crate) fn tree(&mut self, id: ServerId, zxid: Zxid, digest: u64, serves: bool) -> Check {
         digests::check(&mut self.digests, id, zxid, digest)?;
         let known = self.of(id);
         let last = known.applied.last().map_or(Zxid::ZERO, |entry| entry.0);
@@ -263,12 +280,24 @@ impl Judge {
     }
 
     /// What a start has read: the tree up to `snapshot`, and the txns behind it.
-    pub fn recovered(&mut self, id: ServerId, snapshot: Zxid, txns: &[(Zxid, Bytes)], epochs: (Epoch, Epoch)) -> Check {
+    pub(crate) fn recovered(
+        &mut self,
+        id: ServerId,
+        snapshot: Zxid,
+        txns: &[(Zxid, Bytes)],
+        epochs: (Epoch, Epoch),
+    ) -> Check {
         let known = self.known.get(&id).cloned().unwrap_or_default();
         let base: &[Entry] = if known.last() >= snapshot { &known.durable } else { &self.history };
         let mut read: Vec<Entry> = base.iter().copied().filter(|entry| entry.0 <= snapshot).collect();
         read.extend(txns.iter().map(|(zxid, payload)| (*zxid, print_of(payload))));
-        let next = Known { durable: read.clone(), applied: read.clone(), accepted: epochs.0, current: epochs.1, ..Known::default() };
+        let next = Known {
+            durable: read.clone(),
+            applied: read.clone(),
+            accepted: epochs.0,
+            current: epochs.1,
+            ..Known::default()
+        };
         let held = committed_log_durability::held(&read, &self.history);
         if self.alone {
             self.forget_after(read.last().map_or(Zxid::ZERO, |entry| entry.0));
@@ -280,7 +309,10 @@ impl Judge {
         }
         committed_log_durability::kept(id, known.held, held)?;
         demand(epochs.0 >= known.accepted && epochs.1 >= known.current, "EpochsNeverGoBack", || {
-            format!("s{id} had stored epochs {} and {}, and reads {} and {}", known.accepted, known.current, epochs.0, epochs.1)
+            format!(
+                "s{id} had stored epochs {} and {}, and reads {} and {}",
+                known.accepted, known.current, epochs.0, epochs.1
+            )
         })?;
         if known.rewriting {
             return Ok(());
@@ -298,14 +330,14 @@ impl Judge {
     }
 
     /// The tree of a server was built anew from its disk, up to this zxid.
-    pub fn rebuilt(&mut self, id: ServerId, zxid: Zxid) {
+    pub(crate) fn rebuilt(&mut self, id: ServerId, zxid: Zxid) {
         let known = self.of(id);
         known.applied = known.durable.iter().copied().filter(|entry| entry.0 <= zxid).collect();
         known.compared = 0;
     }
 
     /// The disk of a server is empty from here on.
-    pub fn wiped(&mut self, id: ServerId) {
+    pub(crate) fn wiped(&mut self, id: ServerId) {
         self.known.insert(id, Known { damaged: true, ..Known::default() });
     }
 }

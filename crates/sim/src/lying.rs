@@ -9,18 +9,18 @@ use crate::bug::Bug;
 
 /// Which syncs are only pretended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Lies {
+pub(crate) struct Lies {
     /// Those of files whose name holds `snapshot`.
-    pub snapshots: bool,
+    pub(crate) snapshots: bool,
     /// Those of log files.
-    pub logs: bool,
+    pub(crate) logs: bool,
     /// Those of directories.
-    pub directories: bool,
+    pub(crate) directories: bool,
 }
 
 impl Lies {
     /// The lies that a bug tells all the time.
-    pub fn of(bug: Option<Bug>) -> Self {
+    pub(crate) fn of(bug: Option<Bug>) -> Self {
         Self {
             snapshots: bug == Some(Bug::SnapshotWithoutSync),
             logs: false,
@@ -31,32 +31,33 @@ impl Lies {
 
 /// A simulated disk behind its lies.
 #[derive(Clone, Debug)]
-pub struct LyingDisk {
+pub(crate) struct LyingDisk {
     disk: SimDisk,
     lies: Lies,
 }
 
 /// An open file of a [`LyingDisk`].
 #[derive(Debug)]
-pub struct LyingFile {
+pub(crate) struct LyingFile {
     file: SimFile,
     lies: bool,
 }
 
 impl LyingDisk {
     /// That disk with those lies.
-    pub fn new(disk: SimDisk, lies: Lies) -> Self {
+    pub(crate) fn new(disk: SimDisk, lies: Lies) -> Self {
         Self { disk, lies }
     }
 
     /// The same disk with other lies.
-    pub fn with(&self, lies: Lies) -> Self {
+    pub(crate) fn with(&self, lies: Lies) -> Self {
         Self { disk: self.disk.clone(), lies }
     }
 
     fn file(&self, path: &Path, file: SimFile) -> LyingFile {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let lies = (self.lies.snapshots && name.contains("snapshot")) || (self.lies.logs && name.starts_with("log."));
+        let lies = (self.lies.snapshots && name.contains("snapshot"))
+            || (self.lies.logs && name.starts_with("log."));
         LyingFile { file, lies }
     }
 }

@@ -84,7 +84,6 @@ fn main() -> ExitCode {
     if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-#[expect(clippy::disallowed_methods, reason = "how long the runs took, never what they do")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -162,7 +161,9 @@ fn tell_failure(plan: &Plan, options: &Options, outcome: &Outcome) {
     let small = shrink(plan, options.bug, breach.invariant);
     let again = run(&small, options.bug, Story::of_the_end());
     println!("shrunk to {} ms and these faults:", small.duration_ms);
-    small.faults.iter().for_each(|planned| println!("  {:>7} ms  server {}  {:?}", planned.at_ms, planned.server + 1, planned.fault));
+    small.faults.iter().for_each(|planned| {
+        println!("  {:>7} ms  server {}  {:?}", planned.at_ms, planned.server + 1, planned.fault)
+    });
     println!("the end of its conversation:\n{}", again.story);
     println!("  {}", again.breach.map_or(String::new(), |breach| breach.to_string()));
     println!("again: cargo xtask sim --seed {} --trace", plan.seed);
@@ -203,7 +204,11 @@ fn bites(seeds: std::ops::Range<u64>, totals: &mut Totals) {
 
 impl Totals {
     fn add(&mut self, outcome: &Outcome) {
-        if outcome.breach.is_some() { self.failed += 1 } else { self.passed += 1 }
+        if outcome.breach.is_some() {
+            self.failed += 1
+        } else {
+            self.passed += 1
+        }
         self.virtual_us += outcome.tally.virtual_us;
         self.committed += outcome.tally.committed;
         self.acknowledged += outcome.tally.acknowledged;

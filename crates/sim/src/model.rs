@@ -9,17 +9,17 @@ use crate::dice::print_of;
 
 /// The history as clients may see it.
 #[derive(Debug, Default)]
-pub struct Model {
+pub(crate) struct Model {
     values: BTreeMap<Bytes, Vec<(Zxid, Option<u64>)>>,
     writes: BTreeMap<Zxid, (SessionId, Xid)>,
     owners: BTreeMap<Bytes, SessionId>,
     /// Sessions that live at the end of the history, with their timeouts in ms.
-    pub living: BTreeMap<SessionId, i32>,
+    pub(crate) living: BTreeMap<SessionId, i32>,
 }
 
 impl Model {
     /// Adds the next committed txn.
-    pub fn commit(&mut self, zxid: Zxid, payload: Bytes) {
+    pub(crate) fn commit(&mut self, zxid: Zxid, payload: Bytes) {
         let txn = decode_txn(payload).expect("a replica made the txn");
         let session = txn.header.client_id;
         self.writes.insert(zxid, (session, txn.header.cxid));
@@ -29,8 +29,12 @@ impl Model {
             }
             TxnRecord::CloseSession(_) => {
                 self.living.remove(&session);
-                let owned: Vec<Bytes> =
-                    self.owners.iter().filter(|(_, owner)| **owner == session).map(|(path, _)| path.clone()).collect();
+                let owned: Vec<Bytes> = self
+                    .owners
+                    .iter()
+                    .filter(|(_, owner)| **owner == session)
+                    .map(|(path, _)| path.clone())
+                    .collect();
                 owned.iter().for_each(|path| self.set(zxid, path, None));
             }
             record => self.change(zxid, session, record),
@@ -69,25 +73,25 @@ impl Model {
     }
 
     /// The node's value as of a zxid.
-    pub fn value(&self, path: &[u8], zxid: Zxid) -> Option<u64> {
+    pub(crate) fn value(&self, path: &[u8], zxid: Zxid) -> Option<u64> {
         let values = self.values.get(path)?;
         let end = values.partition_point(|(at, _)| *at <= zxid);
         values.get(end.checked_sub(1)?)?.1
     }
 
     /// When the node changed for the first time behind a zxid.
-    pub fn first_change(&self, path: &[u8], after: Zxid) -> Option<Zxid> {
+    pub(crate) fn first_change(&self, path: &[u8], after: Zxid) -> Option<Zxid> {
         let values = self.values.get(path)?;
         values.get(values.partition_point(|(at, _)| *at <= after)).map(|(at, _)| *at)
     }
 
     /// Whose write a zxid is.
-    pub fn write(&self, zxid: Zxid) -> Option<(SessionId, Xid)> {
+    pub(crate) fn write(&self, zxid: Zxid) -> Option<(SessionId, Xid)> {
         self.writes.get(&zxid).copied()
     }
 
     /// Sessions that live.
-    pub fn sessions(&self) -> BTreeSet<SessionId> {
+    pub(crate) fn sessions(&self) -> BTreeSet<SessionId> {
         self.living.keys().copied().collect()
     }
 }

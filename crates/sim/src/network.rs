@@ -8,7 +8,7 @@ use oxherd_zab::LinkId;
 
 /// Something on its way over a link.
 #[derive(Clone, Debug)]
-pub enum Message {
+pub(crate) enum Message {
     /// On an election link.
     Notification(Bytes),
     /// On a link of a learner.
@@ -21,15 +21,15 @@ pub enum Message {
 
 /// One end of a link: what is on its way to it.
 #[derive(Debug)]
-pub struct End {
+pub(crate) struct End {
     /// Whose end it is.
-    pub server: ServerId,
+    pub(crate) server: ServerId,
     /// Its number there.
-    pub link: LinkId,
+    pub(crate) link: LinkId,
     /// Whether it has not seen the end of the link.
-    pub open: bool,
+    pub(crate) open: bool,
     /// With the time of arrival, in µs.
-    pub queue: VecDeque<(u64, Message)>,
+    pub(crate) queue: VecDeque<(u64, Message)>,
     /// Arrival of the last message put here.
     last_us: u64,
 }
@@ -42,7 +42,7 @@ impl End {
 
 /// All links.
 #[derive(Debug, Default)]
-pub struct Network {
+pub(crate) struct Network {
     pipes: BTreeMap<u64, [End; 2]>,
     elections: BTreeMap<(ServerId, ServerId), u64>,
     cuts: BTreeMap<(ServerId, ServerId), u64>,
@@ -59,10 +59,11 @@ fn pair(a: ServerId, b: ServerId) -> (ServerId, ServerId) {
 
 impl Network {
     /// A new link between two servers; its number at each.
-    pub fn connect(&mut self, from: ServerId, to: ServerId, election: bool) -> (LinkId, LinkId) {
+    pub(crate) fn connect(&mut self, from: ServerId, to: ServerId, election: bool) -> (LinkId, LinkId) {
         let pipe = self.next;
         self.next += 1;
-        let end = |server, link| End { server, link: LinkId(link), open: true, queue: VecDeque::new(), last_us: 0 };
+        let end =
+            |server, link| End { server, link: LinkId(link), open: true, queue: VecDeque::new(), last_us: 0 };
         self.pipes.insert(pipe, [end(from, pipe * 2), end(to, pipe * 2 + 1)]);
         if election {
             self.elections.insert(pair(from, to), pipe);
@@ -71,7 +72,7 @@ impl Network {
     }
 
     /// The number at `from` of the election link to that server, if there is one.
-    pub fn election_link(&self, from: ServerId, to: ServerId) -> Option<LinkId> {
+    pub(crate) fn election_link(&self, from: ServerId, to: ServerId) -> Option<LinkId> {
         let pipe = self.elections.get(&pair(from, to))?;
         let ends = self.pipes.get(pipe)?;
         let usable = ends.iter().all(|end| end.open && !end.is_ending());
@@ -79,19 +80,19 @@ impl Network {
     }
 
     /// Whose end a link is.
-    pub fn owner(&self, link: LinkId) -> Option<ServerId> {
+    pub(crate) fn owner(&self, link: LinkId) -> Option<ServerId> {
         let (pipe, side) = place(link);
         Some(self.pipes.get(&pipe)?[side].server)
     }
 
     /// Who is at the other end.
-    pub fn other_end(&self, link: LinkId) -> Option<ServerId> {
+    pub(crate) fn other_end(&self, link: LinkId) -> Option<ServerId> {
         let (pipe, side) = place(link);
         Some(self.pipes.get(&pipe)?[1 - side].server)
     }
 
     /// Sends; the receiving link and the time of arrival, unless the link is ending.
-    pub fn send(&mut self, link: LinkId, message: Message, arrives_us: u64) -> Option<(LinkId, u64)> {
+    pub(crate) fn send(&mut self, link: LinkId, message: Message, arrives_us: u64) -> Option<(LinkId, u64)> {
         let (pipe, side) = place(link);
         let ends = self.pipes.get_mut(&pipe)?;
         let blocked = self.cuts.get(&(ends[side].server, ends[1 - side].server)).copied().unwrap_or(0);
@@ -109,7 +110,7 @@ impl Network {
     }
 
     /// The tree that a message of this link waits for.
-    pub fn fill_tree(&mut self, link: LinkId, body: Bytes) {
+    pub(crate) fn fill_tree(&mut self, link: LinkId, body: Bytes) {
         let (pipe, side) = place(link);
         let Some(ends) = self.pipes.get_mut(&pipe) else { return };
         for (_, message) in &mut ends[1 - side].queue {
@@ -121,7 +122,7 @@ impl Network {
     }
 
     /// What has arrived at the front of a link; whether the end takes it, which it does not once closed.
-    pub fn receive(&mut self, link: LinkId, now_us: u64) -> Option<(ServerId, Message)> {
+    pub(crate) fn receive(&mut self, link: LinkId, now_us: u64) -> Option<(ServerId, Message)> {
         let (pipe, side) = place(link);
         let end = &mut self.pipes.get_mut(&pipe)?[side];
         if end.queue.front().is_none_or(|(at, _)| *at > now_us) {
@@ -137,7 +138,7 @@ impl Network {
     }
 
     /// One end closes; the other sees it behind what was sent before.
-    pub fn close(&mut self, link: LinkId, arrives_us: u64) -> Option<(LinkId, u64)> {
+    pub(crate) fn close(&mut self, link: LinkId, arrives_us: u64) -> Option<(LinkId, u64)> {
         let told = self.send(link, Message::Closed, arrives_us);
         let (pipe, side) = place(link);
         if let Some(ends) = self.pipes.get_mut(&pipe) {
@@ -155,7 +156,7 @@ impl Network {
     }
 
     /// Breaks a link: of each direction a prefix arrives, then the end. The links and times of the ends.
-    pub fn break_link(&mut self, pipe: u64, kept: [usize; 2], arrives_us: u64) -> Vec<(LinkId, u64)> {
+    pub(crate) fn break_link(&mut self, pipe: u64, kept: [usize; 2], arrives_us: u64) -> Vec<(LinkId, u64)> {
         let Some(ends) = self.pipes.get_mut(&pipe) else { return Vec::new() };
         let mut told = Vec::new();
         for (end, kept) in ends.iter_mut().zip(kept) {
@@ -172,14 +173,14 @@ impl Network {
     }
 
     /// The links of a server, by number.
-    pub fn pipes_of(&self, server: ServerId) -> Vec<(u64, [usize; 2])> {
+    pub(crate) fn pipes_of(&self, server: ServerId) -> Vec<(u64, [usize; 2])> {
         let of = |ends: &[End; 2]| ends.iter().any(|end| end.server == server);
         let lens = |ends: &[End; 2]| [ends[0].queue.len(), ends[1].queue.len()];
         self.pipes.iter().filter(|(_, ends)| of(ends)).map(|(pipe, ends)| (*pipe, lens(ends))).collect()
     }
 
     /// A process is gone: its ends see nothing any more.
-    pub fn abandon(&mut self, server: ServerId) {
+    pub(crate) fn abandon(&mut self, server: ServerId) {
         for ends in self.pipes.values_mut() {
             for end in ends.iter_mut().filter(|end| end.server == server) {
                 end.open = false;
@@ -190,19 +191,19 @@ impl Network {
     }
 
     /// Nothing passes in this direction until then.
-    pub fn cut(&mut self, from: ServerId, to: ServerId, until_us: u64) {
+    pub(crate) fn cut(&mut self, from: ServerId, to: ServerId, until_us: u64) {
         let until = self.cuts.entry((from, to)).or_default();
         *until = until_us.max(*until);
     }
 
     /// Whether servers reach each other at the moment, both ways.
-    pub fn reaches(&self, a: ServerId, b: ServerId, now_us: u64) -> bool {
+    pub(crate) fn reaches(&self, a: ServerId, b: ServerId, now_us: u64) -> bool {
         let open = |from, to| self.cuts.get(&(from, to)).is_none_or(|until| *until <= now_us);
         open(a, b) && open(b, a)
     }
 
     /// Lifts all cuts.
-    pub fn heal(&mut self) {
+    pub(crate) fn heal(&mut self) {
         self.cuts.clear();
     }
 }

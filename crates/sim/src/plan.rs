@@ -120,7 +120,11 @@ impl Plan {
             tick_ms,
             snap_count: dice.pick(&[6, 10, 20, 60]).unwrap_or(10),
             commit_log: dice.pick(&[1, 5, 5, 20]).map_or(5, |count| count),
-            counter_max: if alone || dice.chance(70) { u32::MAX - 1 } else { dice.pick(&[9, 20, 60]).unwrap_or(20) },
+            counter_max: if alone || dice.chance(70) {
+                u32::MAX - 1
+            } else {
+                dice.pick(&[9, 20, 60]).unwrap_or(20)
+            },
             clients: dice.pick(&[2, 3, 4]).unwrap_or(3),
             think_ms: dice.pick(&[20, 100, 400, 1500]).unwrap_or(100),
             latency_us: dice.pick(&[300, 2_000, 20_000]).unwrap_or(2_000),
@@ -145,7 +149,9 @@ impl Plan {
             let fault = self.fault(kind, dice);
             let loses_data = matches!(fault, Fault::DiskLost | Fault::BitFlip);
             // More than one disk lost before the first is filled again may lose what was acknowledged.
-            if !(loses_data && (data_lost || self.voters < 3 && !self.alone || self.alone && fault == Fault::DiskLost)) {
+            if !(loses_data
+                && (data_lost || self.voters < 3 && !self.alone || self.alone && fault == Fault::DiskLost))
+            {
                 faults.push(Planned { at_ms, server, fault });
                 data_lost |= loses_data;
             }
@@ -192,19 +198,28 @@ impl Plan {
         }
         if self.weighted {
             let half = self.voters / 2;
-            let list = |from: usize, to: usize| (from..=to).map(|n| n.to_string()).collect::<Vec<_>>().join(":");
-            text += &format!("group.1={}\ngroup.2={}\nweight.1=2\n", list(1, half), list(half + 1, self.voters));
+            let list =
+                |from: usize, to: usize| (from..=to).map(|n| n.to_string()).collect::<Vec<_>>().join(":");
+            text +=
+                &format!("group.1={}\ngroup.2={}\nweight.1=2\n", list(1, half), list(half + 1, self.voters));
         }
         EnsembleConfig::parse(&text).expect("the text is as the parser wants it")
     }
 
     /// The plan in a line.
     pub fn summary(&self) -> String {
-        let kind = if self.alone { "alone".to_owned() } else { format!("{}+{}", self.voters, self.observers) };
+        let kind =
+            if self.alone { "alone".to_owned() } else { format!("{}+{}", self.voters, self.observers) };
         let weighted = if self.weighted { " weighted" } else { "" };
         format!(
             "seed {} servers {kind}{weighted} tick {} ms snapCount {} commitLog {} counterMax {} clients {} for {} ms, {} faults",
-            self.seed, self.tick_ms, self.snap_count, self.commit_log, self.counter_max, self.clients, self.duration_ms,
+            self.seed,
+            self.tick_ms,
+            self.snap_count,
+            self.commit_log,
+            self.counter_max,
+            self.clients,
+            self.duration_ms,
             self.faults.len()
         )
     }
@@ -224,21 +239,32 @@ mod tests {
     fn every_size_and_every_kind_of_fault_is_planned_by_some_seed() {
         let plans: Vec<Plan> = (0..2000).map(Plan::of).collect();
         for voters in 1..=7 {
-            assert!(voters == 6 || plans.iter().any(|plan| !plan.alone && plan.voters == voters), "{voters} voters");
+            assert!(
+                voters == 6 || plans.iter().any(|plan| !plan.alone && plan.voters == voters),
+                "{voters} voters"
+            );
         }
         assert!(plans.iter().any(|plan| plan.weighted));
-        let mut kinds: Vec<_> =
-            plans.iter().flat_map(|plan| &plan.faults).map(|each| std::mem::discriminant(&each.fault)).collect();
+        let mut kinds: Vec<_> = plans
+            .iter()
+            .flat_map(|plan| &plan.faults)
+            .map(|each| std::mem::discriminant(&each.fault))
+            .collect();
         kinds.dedup();
         let mut distinct = Vec::new();
-        kinds.into_iter().for_each(|kind| if !distinct.contains(&kind) { distinct.push(kind) });
+        kinds.into_iter().for_each(|kind| {
+            if !distinct.contains(&kind) {
+                distinct.push(kind)
+            }
+        });
         assert_eq!(distinct.len(), 18);
     }
 
     #[test]
     fn at_most_one_disk_loses_data_in_a_run() {
         for plan in (0..500).map(Plan::of) {
-            let lost = plan.faults.iter().filter(|each| matches!(each.fault, Fault::DiskLost | Fault::BitFlip));
+            let lost =
+                plan.faults.iter().filter(|each| matches!(each.fault, Fault::DiskLost | Fault::BitFlip));
             assert!(lost.count() <= 1, "{}", plan.summary());
         }
     }

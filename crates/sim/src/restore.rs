@@ -14,18 +14,21 @@ use oxherd_zab::DurableState;
 
 /// What was read.
 #[derive(Debug)]
-pub struct Restored {
+pub(crate) struct Restored {
     /// The tree.
-    pub tree: Tree,
+    pub(crate) tree: Tree,
     /// Sessions alive at its last txn, with their timeouts in ms.
-    pub sessions: Vec<(SessionId, i32)>,
+    pub(crate) sessions: Vec<(SessionId, i32)>,
     /// What recovery says.
-    pub recovery: Recovery,
+    pub(crate) recovery: Recovery,
     /// Txns of the log behind the snapshot, in order.
-    pub txns: Vec<(Zxid, Bytes)>,
+    pub(crate) txns: Vec<(Zxid, Bytes)>,
     /// What a member votes with.
-    pub durable: DurableState,
+    pub(crate) durable: DurableState,
 }
+
+/// The tree, its sessions with their timeouts in ms, and its last txn.
+pub(crate) type Reloaded = (Tree, Vec<(SessionId, i32)>, Zxid);
 
 #[derive(Default)]
 struct Body(Option<Loader>);
@@ -67,7 +70,8 @@ impl RecoverySink for Sink {
 
     fn txn(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), StorageError> {
         self.txns.push((zxid, payload.clone()));
-        let txn = decode_txn(payload).map_err(|error| StorageError::Refused(format!("txn {zxid}: {error}")))?;
+        let txn =
+            decode_txn(payload).map_err(|error| StorageError::Refused(format!("txn {zxid}: {error}")))?;
         match &txn.record {
             TxnRecord::CreateSession(created) => {
                 self.sessions.insert(txn.header.client_id, created.time_out);
@@ -87,7 +91,11 @@ impl RecoverySink for Sink {
 }
 
 /// Reads what a start reads. `member` is how many txns to keep for learners, and `None` for a server alone.
-pub fn restore<D: Disk>(disk: &D, layout: &Layout, member: Option<usize>) -> Result<Restored, StorageError> {
+pub(crate) fn restore<D: Disk>(
+    disk: &D,
+    layout: &Layout,
+    member: Option<usize>,
+) -> Result<Restored, StorageError> {
     layout.open(disk, true)?;
     let mut sink = Sink::default();
     let recovery = recover(disk, layout, false, &mut sink)?;
@@ -114,7 +122,7 @@ pub fn restore<D: Disk>(disk: &D, layout: &Layout, member: Option<usize>) -> Res
 }
 
 /// Reads what the files hold after the log was cut.
-pub fn reload<D: Disk>(disk: &D, layout: &Layout) -> Result<(Tree, Vec<(SessionId, i32)>, Zxid), StorageError> {
+pub(crate) fn reload<D: Disk>(disk: &D, layout: &Layout) -> Result<Reloaded, StorageError> {
     let mut sink = Sink::default();
     let recovery = recover(disk, layout, true, &mut sink)?;
     let mut tree = sink.tree.unwrap_or_else(|| Tree::new(TreeOptions::default()));
@@ -125,7 +133,8 @@ pub fn reload<D: Disk>(disk: &D, layout: &Layout) -> Result<(Tree, Vec<(SessionI
 /// Whether somebody said that the directories are meant to be empty.
 fn is_marked<D: Disk>(disk: &D, layout: &Layout) -> Result<bool, StorageError> {
     let dir = layout.snap_dir.parent().unwrap_or(&layout.snap_dir);
-    let names = disk.list(dir).map_err(|source| StorageError::Io { action: "list", path: dir.to_owned(), source })?;
+    let names =
+        disk.list(dir).map_err(|source| StorageError::Io { action: "list", path: dir.to_owned(), source })?;
     Ok(names.iter().any(|name| name == "initialize"))
 }
 
@@ -160,7 +169,7 @@ fn end_orphans(tree: &mut Tree, sessions: &[(SessionId, i32)]) {
 }
 
 /// Writes a whole tree as a snapshot, at once.
-pub fn write_snapshot<D: Disk>(
+pub(crate) fn write_snapshot<D: Disk>(
     disk: D,
     layout: &Layout,
     tree: &mut Tree,
@@ -175,7 +184,7 @@ pub fn write_snapshot<D: Disk>(
 }
 
 /// The body of a snapshot of the tree as it is.
-pub fn whole_body(tree: &mut Tree, sessions: &[(SessionId, i32)]) -> Vec<u8> {
+pub(crate) fn whole_body(tree: &mut Tree, sessions: &[(SessionId, i32)]) -> Vec<u8> {
     let walk = tree.begin_walk(sessions.to_vec());
     let mut body = Vec::new();
     while tree.walk_slice(walk, &mut body, 4096) == WalkState::More {}

@@ -45,7 +45,9 @@ pub fn shrink(plan: &Plan, bug: Option<Bug>, invariant: &str) -> Plan {
     let mut still_fails = |candidate: &Plan| {
         runs += 1;
         runs <= SHRINK_RUNS_MAX
-            && run(candidate, bug, Story::default()).breach.is_some_and(|breach| breach.invariant == invariant)
+            && run(candidate, bug, Story::default())
+                .breach
+                .is_some_and(|breach| breach.invariant == invariant)
     };
     let mut chunk = best.faults.len().div_ceil(2);
     while chunk > 0 {

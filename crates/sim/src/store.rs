@@ -6,7 +6,8 @@ use std::path::Path;
 use bytes::Bytes;
 use oxherd_proto::{SessionId, Zxid};
 use oxherd_storage::{
-    Disk, EpochFile, Layout, Log, LogOptions, LogReader, StorageError, log_files, log_files_from, snapshots, write_epoch,
+    Disk, EpochFile, Layout, Log, LogOptions, LogReader, StorageError, log_files, log_files_from, snapshots,
+    write_epoch,
 };
 use oxherd_tree::{LoadProgress, Loader, Tree, TreeOptions};
 use oxherd_zab::{LinkId, StorageCommand, StorageEvent};
@@ -23,7 +24,7 @@ const CUT_LIES: Lies = Lies { logs: true, directories: true, snapshots: false };
 
 /// What the log thread is to do.
 #[derive(Clone, Debug)]
-pub enum LogCommand {
+pub(crate) enum LogCommand {
     /// Asked by the replica.
     Storage(StorageCommand),
     /// Begin a new file with the next txn.
@@ -32,7 +33,7 @@ pub enum LogCommand {
 
 /// What a turn of the log thread has done.
 #[derive(Debug)]
-pub enum Done {
+pub(crate) enum Done {
     /// For the replica.
     Event(StorageEvent),
     /// The tree is another one.
@@ -45,27 +46,27 @@ pub enum Done {
 
 /// The files of one running server.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     disk: LyingDisk,
     layout: Layout,
     log: Log<LyingDisk>,
     bug: Option<Bug>,
     /// What waits.
-    pub queue: VecDeque<LogCommand>,
+    pub(crate) queue: VecDeque<LogCommand>,
     /// Trees that came over links and wait to be installed; `None` for one that broke.
-    pub installs: BTreeMap<LinkId, Option<Bytes>>,
+    pub(crate) installs: BTreeMap<LinkId, Option<Bytes>>,
     /// Said to be durable and not written or synced yet, by a bug.
     late: Vec<(Zxid, Bytes)>,
     unsynced: Vec<(Zxid, Bytes)>,
     /// Whether the server is catching up with a leader; some bugs live only then.
-    pub is_catching_up: bool,
+    pub(crate) is_catching_up: bool,
     room: bool,
     rewriting: bool,
 }
 
 impl Store {
     /// Opens the log for appending.
-    pub fn open(disk: LyingDisk, layout: Layout, bug: Option<Bug>) -> Result<Self, StorageError> {
+    pub(crate) fn open(disk: LyingDisk, layout: Layout, bug: Option<Bug>) -> Result<Self, StorageError> {
         let options = LogOptions { preallocate_bytes: PREALLOCATE_BYTES, file_bytes_max: None, sync: true };
         let log = Log::open(disk.clone(), &layout.log_dir, options)?;
         Ok(Self {
@@ -84,26 +85,28 @@ impl Store {
     }
 
     /// Whether there is something to do now. A tree to be installed may still be on its way.
-    pub fn can_work(&self) -> bool {
+    pub(crate) fn can_work(&self) -> bool {
         match self.queue.front() {
             None => !self.late.is_empty() || !self.unsynced.is_empty() || !self.room,
-            Some(LogCommand::Storage(StorageCommand::InstallSnapshot { link, .. })) => self.installs.contains_key(link),
+            Some(LogCommand::Storage(StorageCommand::InstallSnapshot { link, .. })) => {
+                self.installs.contains_key(link)
+            }
             Some(_) => true,
         }
     }
 
     /// Whether files are to be cut or replaced.
-    pub fn rewrites(&self) -> bool {
+    pub(crate) fn rewrites(&self) -> bool {
         self.rewriting
     }
 
     /// Whether the disk was full at the last look.
-    pub fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         !self.room
     }
 
     /// The role has changed; with one bug, the former thread goes on with what it had.
-    pub fn role_changed(&mut self, done: &mut Vec<Done>) {
+    pub(crate) fn role_changed(&mut self, done: &mut Vec<Done>) {
         if self.bug != Some(Bug::Zk4712) {
             return;
         }
@@ -120,7 +123,7 @@ impl Store {
     }
 
     /// One turn: what waits, with one sync for a run of appends. An error ends the server.
-    pub fn turn(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
+    pub(crate) fn turn(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
         self.catch_up_with_lies(done)?;
         if self.bug == Some(Bug::Zk4643) {
             self.epoch_first(done)?;
@@ -128,7 +131,9 @@ impl Store {
         let mut batch = Vec::new();
         while self.can_work() && !self.queue.is_empty() {
             match self.queue.pop_front() {
-                Some(LogCommand::Storage(StorageCommand::Append { zxid, payload })) => batch.push((zxid, payload)),
+                Some(LogCommand::Storage(StorageCommand::Append { zxid, payload })) => {
+                    batch.push((zxid, payload))
+                }
                 Some(other) => {
                     if !self.append(&mut batch, done)? {
                         self.queue.push_front(other);
@@ -192,7 +197,8 @@ impl Store {
 
     /// Answers for txns that are only remembered; they are written a turn later.
     fn lies_about(&mut self, batch: &[(Zxid, Bytes)]) -> bool {
-        let lies = self.bug == Some(Bug::AckBeforeWrite) || (self.bug == Some(Bug::Zk4646) && self.is_catching_up);
+        let lies =
+            self.bug == Some(Bug::AckBeforeWrite) || (self.bug == Some(Bug::Zk4646) && self.is_catching_up);
         if lies {
             self.late.extend_from_slice(batch);
         }
@@ -200,6 +206,9 @@ impl Store {
     }
 
     fn catch_up_with_lies(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
+        if self.is_catching_up && matches!(self.bug, Some(Bug::Zk3911 | Bug::Zk4646)) {
+            return Ok(());
+        }
         if !self.unsynced.is_empty() {
             self.log.sync()?;
             done.push(Done::Durable(std::mem::take(&mut self.unsynced)));
@@ -237,7 +246,8 @@ impl Store {
             matches!(command, LogCommand::Storage(StorageCommand::StoreCurrentEpoch(_)))
         };
         let Some(at) = self.queue.iter().position(is_epoch).filter(|at| *at > 0) else { return Ok(()) };
-        let appends = |command: &LogCommand| matches!(command, LogCommand::Storage(StorageCommand::Append { .. }));
+        let appends =
+            |command: &LogCommand| matches!(command, LogCommand::Storage(StorageCommand::Append { .. }));
         if !self.queue.iter().take(at).all(appends) {
             return Ok(());
         }
@@ -249,7 +259,8 @@ impl Store {
     }
 
     fn member_command(&mut self, command: StorageCommand, done: &mut Vec<Done>) -> Result<(), StorageError> {
-        self.rewriting = matches!(command, StorageCommand::Truncate(_) | StorageCommand::InstallSnapshot { .. });
+        self.rewriting =
+            matches!(command, StorageCommand::Truncate(_) | StorageCommand::InstallSnapshot { .. });
         let event = match command {
             StorageCommand::Append { .. } => return Ok(()),
             StorageCommand::StoreAcceptedEpoch(epoch) => {
@@ -307,7 +318,12 @@ impl Store {
         Ok(())
     }
 
-    fn install(&mut self, link: LinkId, zxid: Zxid, done: &mut Vec<Done>) -> Result<StorageEvent, StorageError> {
+    fn install(
+        &mut self,
+        link: LinkId,
+        zxid: Zxid,
+        done: &mut Vec<Done>,
+    ) -> Result<StorageEvent, StorageError> {
         let refused = Ok(StorageEvent::SnapshotRefused(zxid));
         let Some(Some(body)) = self.installs.remove(&link) else { return refused };
         let mut loader = Loader::new(TreeOptions::default());

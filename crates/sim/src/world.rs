@@ -137,7 +137,6 @@ pub struct World {
 
 impl World {
     /// A run that has not begun.
-    #[expect(clippy::disallowed_methods, reason = "virtual time counts from any instant")]
     pub fn new(plan: Plan, bug: Option<Bug>, story: Story) -> Self {
         let ensemble = plan.ensemble();
         let machines = ensemble.members.keys().map(|id| (*id, Machine::new())).collect();
@@ -171,7 +170,11 @@ impl World {
         self.tally.virtual_us = self.now_us;
         self.tally.committed = self.judge.history.len() as u64;
         self.tally.acknowledged = self.clients.iter().map(|client| client.acknowledged).sum();
-        let digest = self.judge.history.iter().fold(self.tally.events, |sum, (_, print)| crate::dice::mix(sum ^ print));
+        let digest = self
+            .judge
+            .history
+            .iter()
+            .fold(self.tally.events, |sum, (_, print)| crate::dice::mix(sum ^ print));
         self.tally.fingerprint = digest ^ self.now_us;
         result
     }
@@ -243,7 +246,10 @@ impl World {
     /// When a stalled server will see this, if it is for one.
     fn stalled(&self, event: &Event) -> Option<u64> {
         let id = match event {
-            Event::LogTurn(id, _) | Event::SnapshotTurn(id, _) | Event::Timer(id, _) | Event::DialFailed(id, ..) => *id,
+            Event::LogTurn(id, _)
+            | Event::SnapshotTurn(id, _)
+            | Event::Timer(id, _)
+            | Event::DialFailed(id, ..) => *id,
             Event::Arrival(link) => self.network.owner(*link)?,
             Event::ToServer(link, _) | Event::GoneAtServer(link) => self.links.get(&link.0)?.server,
             _ => return None,
@@ -261,7 +267,6 @@ impl World {
         self.agenda.retain(|_, event| !matches!(event, Event::Fault(_)));
         for id in self.ids() {
             let machine = self.machine(id);
-            machine.stalled_until_us = 0;
             machine.outputs_left = None;
             machine.disk.limit_bytes(None);
             machine.disk.crash_at(u64::MAX);
@@ -277,13 +282,17 @@ impl World {
         let acknowledged: Vec<u64> = self.clients.iter().map(|client| client.acknowledged).collect();
         for _ in 0..HEALING_TICKS {
             self.run_until(self.now_us + step_us)?;
-            let served = self.clients.iter().zip(&acknowledged).all(|(client, before)| client.acknowledged > *before);
+            let served =
+                self.clients.iter().zip(&acknowledged).all(|(client, before)| client.acknowledged > *before);
             if served && self.all_serve() {
                 return Ok(());
             }
         }
         let roles: Vec<String> = self.machines.values().map(Machine::role_text).collect();
-        Err(Breach::new("Convergence", format!("healed servers do not serve all clients: {}", roles.join(", "))))
+        Err(Breach::new(
+            "Convergence",
+            format!("healed servers do not serve all clients: {}", roles.join(", ")),
+        ))
     }
 
     fn all_serve(&self) -> bool {
@@ -305,9 +314,10 @@ impl World {
     }
 
     fn trees_agree(&self) -> bool {
-        let mut ends = self.machines.values().map(|machine| {
-            machine.host.as_ref().map(|host| (host.tree.last_zxid(), host.tree.digest()))
-        });
+        let mut ends = self
+            .machines
+            .values()
+            .map(|machine| machine.host.as_ref().map(|host| (host.tree.last_zxid(), host.tree.digest())));
         let first = ends.next().flatten();
         first.is_some() && ends.all(|end| end == first)
     }

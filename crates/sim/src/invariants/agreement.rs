@@ -10,7 +10,9 @@ use crate::verdict::{Check, demand};
 /// Notes a txn that a server logs, and compares it with what others logged under its zxid.
 pub fn check(known: &mut BTreeMap<Zxid, u64>, id: ServerId, (zxid, print): Entry) -> Check {
     let first = *known.entry(zxid).or_insert(print);
-    demand(first == print, "Agreement", || format!("s{id} has another txn {} than was proposed", name_of(zxid)))
+    demand(first == print, "Agreement", || {
+        format!("s{id} has another txn {} than was proposed", name_of(zxid))
+    })
 }
 
 #[cfg(test)]

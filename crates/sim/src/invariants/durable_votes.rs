@@ -22,7 +22,12 @@ pub struct Disk {
 /// A server votes for itself.
 pub fn vote(id: ServerId, zxid: Zxid, epoch: Epoch, disk: Disk) -> Check {
     demand(zxid <= disk.last && epoch <= disk.current, "DurableVotes", || {
-        format!("s{id} votes with {} of epoch {epoch}; its disk ends at {} of epoch {}", name_of(zxid), name_of(disk.last), disk.current)
+        format!(
+            "s{id} votes with {} of epoch {epoch}; its disk ends at {} of epoch {}",
+            name_of(zxid),
+            name_of(disk.last),
+            disk.current
+        )
     })
 }
 
@@ -34,7 +39,12 @@ pub fn acknowledgement(id: ServerId, kind: PacketType, zxid: Zxid, disk: Disk) -
         _ => true,
     };
     demand(holds, "DurableVotes", || {
-        format!("s{id} sends {kind:?} {}; its disk ends at {} of epoch {}", name_of(zxid), name_of(disk.last), disk.current)
+        format!(
+            "s{id} sends {kind:?} {}; its disk ends at {} of epoch {}",
+            name_of(zxid),
+            name_of(disk.last),
+            disk.current
+        )
     })
 }
 
@@ -45,6 +55,17 @@ pub fn order(begun: &mut BTreeSet<LinkId>, id: ServerId, link: LinkId, zxid: Zxi
     }
     demand(begun.contains(&link), "DurableVotes", || {
         format!("s{id} acknowledges {} before it acknowledges NEWLEADER", name_of(zxid))
+    })
+}
+
+/// The current epoch is stored once the txns that were given to storage before it are durable.
+pub fn epoch_after_txns(id: ServerId, epoch: Epoch, before: Zxid, durable: Zxid) -> Check {
+    demand(durable >= before, "DurableVotes", || {
+        format!(
+            "s{id} has stored epoch {epoch} while its disk ends at {}, before {}",
+            name_of(durable),
+            name_of(before)
+        )
     })
 }
 
@@ -64,6 +85,12 @@ mod tests {
         assert!(acknowledgement(ServerId(1), PacketType::Ack, Zxid::new(Epoch(3), 0), disk()).is_err());
         assert!(acknowledgement(ServerId(1), PacketType::Ack, Zxid::new(Epoch(2), 6), disk()).is_err());
         assert!(acknowledgement(ServerId(1), PacketType::AckEpoch, Zxid::new(Epoch(2), 5), disk()).is_ok());
+    }
+
+    #[test]
+    fn an_epoch_before_its_txns_is_found() {
+        assert!(epoch_after_txns(ServerId(1), Epoch(2), Zxid(4), Zxid(4)).is_ok());
+        assert!(epoch_after_txns(ServerId(1), Epoch(2), Zxid(5), Zxid(4)).is_err());
     }
 
     #[test]

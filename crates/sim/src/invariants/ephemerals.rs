@@ -15,7 +15,10 @@ pub fn have_owners(id: ServerId, owners: &BTreeSet<SessionId>, living: &BTreeSet
 /// A session expires at `now_us`; it was last heard of at `heard_us`.
 pub fn not_early(session: SessionId, heard_us: u64, now_us: u64, timeout_ms: u64) -> Check {
     demand(now_us >= heard_us + timeout_ms * 1000, "Ephemerals", || {
-        format!("{session} expires {} µs after it was heard; its timeout is {timeout_ms} ms", now_us - heard_us)
+        format!(
+            "{session} expires {} µs after it was heard; its timeout is {timeout_ms} ms",
+            now_us - heard_us
+        )
     })
 }
 

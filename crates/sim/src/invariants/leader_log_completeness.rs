@@ -9,7 +9,10 @@ use crate::verdict::{Check, demand};
 pub fn check(id: ServerId, log: &[Entry], history: &[Entry]) -> Check {
     let missing = history.iter().enumerate().find(|(at, entry)| log.get(*at) != Some(entry));
     demand(missing.is_none(), "LeaderLogCompleteness", || {
-        format!("s{id} leads, and its log lacks {}", missing.map_or(String::new(), |(_, entry)| name_of(entry.0)))
+        format!(
+            "s{id} leads, and its log lacks {}",
+            missing.map_or(String::new(), |(_, entry)| name_of(entry.0))
+        )
     })
 }
 

@@ -7,9 +7,13 @@ use crate::verdict::{Check, demand};
 
 /// A leader of `epoch` that serves, its deliveries, and what anybody delivered.
 pub fn check(id: ServerId, epoch: Epoch, delivered: &[Entry], history: &[Entry]) -> Check {
-    let missing = history.iter().filter(|(zxid, _)| zxid.epoch() < epoch).find(|entry| !delivered.contains(entry));
+    let missing =
+        history.iter().filter(|(zxid, _)| zxid.epoch() < epoch).find(|entry| !delivered.contains(entry));
     demand(missing.is_none(), "PrimaryIntegrity", || {
-        format!("s{id} leads epoch {epoch} and lacks {}", missing.map_or(String::new(), |entry| name_of(entry.0)))
+        format!(
+            "s{id} leads epoch {epoch} and lacks {}",
+            missing.map_or(String::new(), |entry| name_of(entry.0))
+        )
     })
 }
 

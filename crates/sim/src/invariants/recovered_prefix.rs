@@ -11,7 +11,11 @@ pub fn check(id: ServerId, durable: &[Entry], written: &[Entry], recovered: &[En
     demand(all, "AcknowledgedWrites", || {
         let at = recovered.iter().zip(durable).take_while(|(read, had)| read == had).count();
         let lost = durable.get(at).map_or(String::new(), |entry| name_of(entry.0));
-        format!("s{id} had {} txns on disk and reads {}; the first lost is {lost}", durable.len(), recovered.len())
+        format!(
+            "s{id} had {} txns on disk and reads {}; the first lost is {lost}",
+            durable.len(),
+            recovered.len()
+        )
     })?;
     let extra = &recovered[durable.len()..];
     demand(written.starts_with(extra), "RecoveredPrefix", || {

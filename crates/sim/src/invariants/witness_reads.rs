@@ -9,7 +9,10 @@ use crate::verdict::{Check, demand};
 /// A read of `path` as of `zxid` shows `read`; the history has `expected` there. `None` is a node that is not there.
 pub fn check(client: usize, path: &str, zxid: Zxid, read: Option<u64>, expected: Option<u64>) -> Check {
     demand(read == expected, "OwnWritesVisible", || {
-        format!("client {client} reads {read:x?} from {path} as of {}, the history has {expected:x?}", name_of(zxid))
+        format!(
+            "client {client} reads {read:x?} from {path} as of {}, the history has {expected:x?}",
+            name_of(zxid)
+        )
     })
 }
 

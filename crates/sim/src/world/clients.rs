@@ -31,7 +31,10 @@ impl World {
     fn speak(&mut self, number: usize) {
         let timeout_ms = self.plan.tick_ms * 4;
         match self.dice.below(400) {
-            0 if !self.healing => self.clients[number].silent_until_us = self.now_us + timeout_ms * 1000 * self.dice.between(1, 4),
+            0 if !self.healing => {
+                self.clients[number].silent_until_us =
+                    self.now_us + timeout_ms * 1000 * self.dice.between(1, 4)
+            }
             1 | 2 if !self.healing => {
                 if let Some(link) = self.clients[number].link {
                     self.hang_up(link);
@@ -39,11 +42,12 @@ impl World {
             }
             _ => {
                 let (client, dice) = (&mut self.clients[number], &mut self.dice);
-                let bytes = if self.healing && dice.chance(30) { Some(client.probe()) } else { client.ask(dice) };
+                let bytes =
+                    if self.healing && dice.chance(30) { Some(client.probe()) } else { client.ask(dice) };
                 if let (Some(bytes), Some(link)) = (bytes, client.link) {
                     let words = client.last_request();
                     self.story.tell(self.now_us, || format!("c{number} asks over {} {words}", link.0));
-                    self.to_server(link, bytes);
+                    self.send_to_server(link, bytes);
                 }
             }
         }
@@ -66,11 +70,12 @@ impl World {
         let timeout_ms = i32::try_from(self.plan.tick_ms * 4).unwrap_or(i32::MAX);
         let bytes = self.clients[number].connect(link, timeout_ms);
         let session = self.clients[number].session;
-        self.story.tell(self.now_us, || format!("c{number} connects to s{server} over {} with {session}", link.0));
-        self.to_server(link, bytes);
+        self.story
+            .tell(self.now_us, || format!("c{number} connects to s{server} over {} with {session}", link.0));
+        self.send_to_server(link, bytes);
     }
 
-    fn to_server(&mut self, link: ClientId, bytes: Vec<u8>) {
+    fn send_to_server(&mut self, link: ClientId, bytes: Vec<u8>) {
         let at_us = self.latency_us();
         let Some(open) = self.links.get_mut(&link.0) else { return };
         open.to_server_us = at_us.max(open.to_server_us + 1);
@@ -78,7 +83,7 @@ impl World {
         self.at(at_us, Event::ToServer(link, bytes.into()));
     }
 
-    pub(super) fn to_client(&mut self, link: ClientId, bytes: Vec<u8>) {
+    pub(super) fn send_to_client(&mut self, link: ClientId, bytes: Vec<u8>) {
         let at_us = self.latency_us();
         let bytes = match self.bug {
             Some(Bug::EventAfterReply) => reorder(bytes, true),
@@ -113,7 +118,8 @@ impl World {
         }
         let goes_on = self.clients[number].receive(bytes, &self.judge.model)?;
         let waits = self.clients[number].oldest();
-        self.story.tell(self.now_us, || format!("c{number} is answered over {}, waits for {waits:?}", link.0));
+        self.story
+            .tell(self.now_us, || format!("c{number} is answered over {}, waits for {waits:?}", link.0));
         if !goes_on {
             self.hang_up(link);
         }
@@ -166,7 +172,8 @@ impl World {
     }
 
     pub(super) fn cut_clients_off(&mut self, id: ServerId) {
-        let links: Vec<u32> = self.links.iter().filter(|(_, open)| open.server == id).map(|(link, _)| *link).collect();
+        let links: Vec<u32> =
+            self.links.iter().filter(|(_, open)| open.server == id).map(|(link, _)| *link).collect();
         for link in links {
             self.hang_up(ClientId(link));
         }
@@ -174,7 +181,8 @@ impl World {
 
     /// The server is gone: its clients see it, some of what it sent is lost.
     pub(super) fn part_from_clients(&mut self, id: ServerId) {
-        let links: Vec<u32> = self.links.iter().filter(|(_, open)| open.server == id).map(|(link, _)| *link).collect();
+        let links: Vec<u32> =
+            self.links.iter().filter(|(_, open)| open.server == id).map(|(link, _)| *link).collect();
         for link in links {
             let at_us = self.latency_us();
             self.at(at_us, Event::GoneAtClient(ClientId(link)));

@@ -60,7 +60,7 @@ impl World {
             Fault::SyncFails(calls) => self.disk_fault(id, DiskFault::Sync(calls)),
             Fault::DiskFull(room) => self.fill_disk(id, room),
             Fault::BitFlip => {
-                let roll = self.dice.next();
+                let roll = self.dice.roll();
                 // Behind a mark that was lost with the power, damage cannot be told from a torn end.
                 self.crash(id, CrashOutcome::ProcessDied);
                 self.machine(id).flip = Some(roll);
@@ -97,7 +97,7 @@ impl World {
         match self.dice.below(5) {
             0 => CrashOutcome::Lost,
             1 => CrashOutcome::Kept,
-            _ => CrashOutcome::Seeded(self.dice.next()),
+            _ => CrashOutcome::Seeded(self.dice.roll()),
         }
     }
 

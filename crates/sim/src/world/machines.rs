@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oxherd_proto::{ServerId, Zxid};
 use oxherd_replica::{
-    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, PrepareOptions, Recovered, Replica, ReplicaOptions,
-    SnapshotOptions,
+    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, PrepareOptions, Recovered, Replica,
+    ReplicaOptions, SnapshotOptions,
 };
 use oxherd_storage::{CrashOutcome, Layout, SimDisk, StorageError, log_files, snapshots};
 use oxherd_zab::{PeerConfig, Role, StorageCommand, StorageEvent};
@@ -47,7 +47,9 @@ impl Machine {
     }
 
     pub(super) fn role_text(&self) -> String {
-        self.host.as_ref().map_or("dead".to_owned(), |host| format!("{:?} at {}", host.role, host.tree.last_zxid()))
+        self.host
+            .as_ref()
+            .map_or_else(|| "dead".to_owned(), |host| format!("{:?} at {}", host.role, host.tree.last_zxid()))
     }
 }
 
@@ -92,7 +94,10 @@ impl World {
         let epochs = (restored.durable.accepted_epoch, restored.durable.current_epoch);
         self.story.tell(self.now_us, || {
             let (last, txns) = (restored.recovery.last_zxid, restored.txns.len());
-            format!("s{id} reads snapshot {snapshot} and {txns} txns, last {last}, epochs {} {}", epochs.0, epochs.1)
+            format!(
+                "s{id} reads snapshot {snapshot} and {txns} txns, last {last}, epochs {} {}",
+                epochs.0, epochs.1
+            )
         });
         let store = Store::open(disk.clone(), layout(), self.bug)?;
         self.judge.recovered(id, snapshot, &restored.txns, epochs)?;
@@ -108,7 +113,14 @@ impl World {
         } else {
             Replica::member(options, self.peer_config(id), restored.durable, &recovered, now)
         };
-        Ok(Host::new(replica, restored.tree, store, disk.clone(), layout(), (self.client_options(), Clock::new(now.instant))))
+        Ok(Host::new(
+            replica,
+            restored.tree,
+            store,
+            disk.clone(),
+            layout(),
+            (self.client_options(), Clock::new(now.instant)),
+        ))
     }
 
     /// A server refuses to start: with reason, or not.
@@ -128,7 +140,10 @@ impl World {
         } else if damaged {
             return self.put_back(id);
         } else {
-            return Err(Breach::new("AcknowledgedWrites", format!("s{id} cannot read its own files: {error}")));
+            return Err(Breach::new(
+                "AcknowledgedWrites",
+                format!("s{id} cannot read its own files: {error}"),
+            ));
         }
         self.start_later(id);
         Ok(())
@@ -164,7 +179,9 @@ impl World {
         let dir = layout().log_dir;
         paths.extend(log_files(&disk, &dir).unwrap_or_default().into_iter().map(|file| file.path));
         paths.extend(snapshots(&disk, &dir).unwrap_or_default().into_iter().map(|file| file.path));
-        let Some(path) = paths.get(usize::try_from(roll % paths.len().max(1) as u64).unwrap_or(0)) else { return };
+        let Some(path) = paths.get(usize::try_from(roll % paths.len().max(1) as u64).unwrap_or(0)) else {
+            return;
+        };
         let bytes = disk.read_file(path).unwrap_or_default();
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
         let offset = usize::try_from(mix(roll) % (used + 1)).unwrap_or(0);
@@ -241,12 +258,10 @@ impl World {
                 Ok(())
             }
             Effect::Role(role) => self.role(id, role),
-            Effect::Snapshot => {
-                self.begin_snapshot(id)
-            }
+            Effect::Snapshot => self.begin_snapshot(id),
             Effect::Halt(reason) => self.halt(id, &reason),
             Effect::ToClient(client, bytes) => {
-                self.to_client(client, bytes);
+                self.send_to_client(client, bytes);
                 Ok(())
             }
             Effect::CloseClient(client) => {
@@ -263,6 +278,9 @@ impl World {
         });
         if let StorageCommand::Append { zxid, payload } = &command {
             self.judge.appended(id, *zxid, payload, self.now_us)?;
+        }
+        if let StorageCommand::StoreCurrentEpoch(_) = &command {
+            self.judge.storing_epoch(id);
         }
         if let Some(host) = &mut self.machine(id).host {
             host.store.queue.push_back(LogCommand::Storage(command));
@@ -348,7 +366,7 @@ impl World {
     fn note_event(&mut self, id: ServerId, event: &StorageEvent) -> Check {
         match event {
             StorageEvent::AcceptedEpochStored(epoch) => self.judge.of(id).accepted = *epoch,
-            StorageEvent::CurrentEpochStored(epoch) => self.judge.of(id).current = *epoch,
+            StorageEvent::CurrentEpochStored(epoch) => self.judge.epoch_stored(id, *epoch)?,
             StorageEvent::Truncated(zxid) => self.judge.cut(id, *zxid)?,
             StorageEvent::SnapshotInstalled(zxid) => self.judge.installed(id, *zxid),
             _ => {}
@@ -449,7 +467,8 @@ impl World {
         let now = self.now_of(id).instant;
         let machine = self.machine(id);
         machine.timer_us = u64::MAX;
-        let due = machine.host.as_ref().and_then(|host| host.replica.poll_timeout()).is_some_and(|at| at <= now);
+        let due =
+            machine.host.as_ref().and_then(|host| host.replica.poll_timeout()).is_some_and(|at| at <= now);
         if due { self.turn(id, vec![Input::Timeout]) } else { self.carry_out(id, Vec::new()) }
     }
 
@@ -461,7 +480,11 @@ impl World {
             tick_ms: self.plan.tick_ms,
             prepare: PrepareOptions::default(),
             snapshot: SnapshotOptions { txns: self.plan.snap_count, bytes: None },
-            containers: ContainerOptions { check_interval_ms: 60_000, per_minute_max: 10_000, never_used_ms_max: 0 },
+            containers: ContainerOptions {
+                check_interval_ms: 60_000,
+                per_minute_max: 10_000,
+                never_used_ms_max: 0,
+            },
             seed: mix(self.plan.seed ^ id.0.unsigned_abs()),
         }
     }

@@ -62,7 +62,11 @@ impl World {
 
     /// A learner's first ACK waits for its second.
     fn overtake(&mut self, id: ServerId, link: LinkId, packet: QuorumPacket) -> Check {
-        let learns = self.machine(id).host.as_ref().is_some_and(|host| matches!(host.role, Role::Synchronizing { leader } if leader != id));
+        let learns = self
+            .machine(id)
+            .host
+            .as_ref()
+            .is_some_and(|host| matches!(host.role, Role::Synchronizing { leader } if leader != id));
         if learns && packet.zxid.counter() == 0 {
             self.held_ack.insert(link, packet);
             return Ok(());
@@ -126,7 +130,8 @@ impl World {
 
     fn can_reach(&self, from: ServerId, to: ServerId) -> bool {
         let machine = self.machines.get(&to);
-        let up = machine.is_some_and(|machine| machine.host.is_some() && machine.stalled_until_us <= self.now_us);
+        let up =
+            machine.is_some_and(|machine| machine.host.is_some() && machine.stalled_until_us <= self.now_us);
         up && self.network.reaches(from, to, self.now_us)
     }
 
@@ -164,7 +169,11 @@ impl World {
             Message::Notification(body) => self.peer_input(id, ZabInput::Notification { link, body }),
             Message::Packet(packet) => {
                 if self.bug == Some(Bug::Zk4394) && self.trips_over(id, &packet) {
-                    return crate::invariants::needless_stop::check(id, false, "a COMMIT came before UPTODATE");
+                    return crate::invariants::needless_stop::check(
+                        id,
+                        false,
+                        "a COMMIT came before UPTODATE",
+                    );
                 }
                 self.peer_input(id, ZabInput::Packet { link, packet })
             }
@@ -186,7 +195,10 @@ impl World {
     fn trips_over(&mut self, id: ServerId, packet: &QuorumPacket) -> bool {
         let current = self.judge.of(id).current;
         let catching_up = self.machine(id).host.as_ref().is_some_and(|host| host.store.is_catching_up);
-        catching_up && packet.kind == PacketType::Commit && packet.zxid.epoch() == current && packet.zxid.counter() > 0
+        catching_up
+            && packet.kind == PacketType::Commit
+            && packet.zxid.epoch() == current
+            && packet.zxid.counter() > 0
     }
 
     /// Nothing comes over this link any more: no tree either.
@@ -212,7 +224,8 @@ impl World {
     pub(super) fn repeat_notification(&mut self) {
         let notes: Vec<(ServerId, ServerId)> = self.last_notes.keys().copied().collect();
         let Some((from, to)) = self.dice.pick(&notes) else { return };
-        let (Some(link), Some(body)) = (self.network.election_link(from, to), self.last_notes.get(&(from, to)).cloned())
+        let (Some(link), Some(body)) =
+            (self.network.election_link(from, to), self.last_notes.get(&(from, to)).cloned())
         else {
             return;
         };
