@@ -8,9 +8,10 @@ use crate::jute::{null_as_empty, records};
 use crate::{SessionId, Str, Xid, Zxid};
 
 records! {
-    /// Who a permission is for: a scheme and an id within it. Clients send a null id with the scheme `auth`.
+    /// Who a permission is for: a scheme and an id within it. Clients send a null id with the scheme `auth`,
+    /// and may leave out both.
     Id {
-        scheme: Str,
+        scheme: Str = null_as_empty,
         id: Str = null_as_empty,
     }
 

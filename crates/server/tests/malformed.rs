@@ -337,6 +337,10 @@ fn an_acl_for_whoever_asks_may_leave_the_id_out_and_no_other_may() {
     };
     assert_eq!(client.error_of(1, OpCode::Create, &without_id("/mine", "auth")), ErrorCode::Ok.code());
     assert_eq!(client.error_of(2, OpCode::Create, &without_id("/theirs", "digest")), ErrorCode::InvalidAcl.code());
+    let mut nobody = create("/nobodys");
+    nobody.truncate(4 + "/nobodys".len() + 4 + b"data".len());
+    nobody.extend([int(1), int(31), int(-1), int(-1), int(0)].concat());
+    assert_eq!(client.error_of(3, OpCode::Create, &nobody), ErrorCode::InvalidAcl.code());
     let mut stranger = running.client();
     assert_eq!(stranger.error_of(1, OpCode::GetData, &get_data("/mine")), ErrorCode::NoAuth.code());
 }
