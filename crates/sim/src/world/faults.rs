@@ -85,7 +85,10 @@ impl World {
                 }
             }
             Fault::LinksBreak => self.break_links(id),
-            Fault::Stall(ms) => self.machine(id).stalled_until_us = self.now_us + ms * 1000,
+            // A longer stall would let what comes now overtake what waits for the end of the first.
+            Fault::Stall(ms) if self.machine(id).stalled_until_us <= self.now_us => {
+                self.machine(id).stalled_until_us = self.now_us + ms * 1000;
+            }
             Fault::ClockJump(ms) => self.machine(id).wall_offset_ms += ms,
             Fault::StaleNotification => self.repeat_notification(),
             Fault::ClientsCutOff => self.cut_clients_off(id),
