@@ -13,8 +13,9 @@ use std::time::Instant;
 use bytes::Bytes;
 use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    AuthPacket, ConnectReply, ConnectRequest, ErrorCode, FrameError, FrameReader, GetSASLRequest, Id, Input as Reader,
-    Jute, OpCode, OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame, end_frame, reply_header,
+    AuthPacket, ConnectReply, ConnectRequest, ErrorCode, FrameError, FrameReader, GetSASLRequest, Id,
+    Input as Reader, Jute, OpCode, OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame,
+    end_frame, reply_header,
 };
 use oxherd_tree::{ClientId, Tree, WatchEvent};
 use tracing::{debug, info, warn};

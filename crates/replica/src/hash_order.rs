@@ -38,7 +38,8 @@ fn copied_len(count: usize) -> usize {
 // Java: String.hashCode, HashMap.hash
 fn spread(path: &Str) -> u32 {
     let text = String::from_utf8_lossy(path);
-    let hash = text.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
+    let hash =
+        text.encode_utf16().fold(0u32, |hash, unit| hash.wrapping_mul(31).wrapping_add(u32::from(unit)));
     hash ^ (hash >> 16)
 }
 
