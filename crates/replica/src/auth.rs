@@ -162,22 +162,6 @@ fn before_colon(text: &Str) -> Str {
     Str::from_bytes(text.clone().into_bytes().slice(..end))
 }
 
-/// An ACL as those see it who may read but not administer the node: hashes are hidden.
-// Java: FinalRequestProcessor.processRequest, getACL
-pub(crate) fn redacted(acl: &[Acl]) -> Vec<Acl> {
-    acl.iter().map(redact).collect()
-}
-
-fn redact(entry: &Acl) -> Acl {
-    let mut entry = entry.clone();
-    if entry.id.scheme[..] == *b"digest" && entry.id.id.contains(&b':') {
-        let mut hidden = before_colon(&entry.id.id).as_bytes().to_vec();
-        hidden.extend_from_slice(b":x");
-        entry.id.id = hidden.into();
-    }
-    entry
-}
-
 /// The ACL a node gets: duplicates dropped, `auth` replaced by the caller's identities, all else checked.
 ///
 /// The outcome of an expansion may hold duplicates again, as in the original.

@@ -4,13 +4,13 @@
 use bytes::Bytes;
 use oxherd_proto::{
     AddWatchRequest, CheckWatchesRequest, ErrorCode, ExistsRequest, GetACLRequest,
-    GetAllChildrenNumberRequest, GetChildren2Request, GetDataRequest, GetEphemeralsRequest,
-    GetEphemeralsResponse, Id, Jute, MultiOp, MultiResult, OpCode, SessionId, SetWatches, SetWatches2, Str,
-    WhoAmIResponse, Xid, Zxid, begin_frame, decode_multi_read, encode_multi_results, end_frame, reply_header,
+    GetAllChildrenNumberRequest, GetChildren2Request, GetDataRequest, GetDataResponse, GetEphemeralsRequest,
+    Id, Jute, MultiOp, MultiResult, OpCode, SessionId, SetWatches, SetWatches2, WhoAmIResponse, Xid,
+    Zxid, begin_frame, decode_multi_read, encode_multi_results, end_frame, reply_header,
 };
-use oxherd_tree::{ClientId, EventType, NodeView, WatchMode, WatcherKind, permits};
+use oxherd_tree::{ClientId, EventType, WatchMode, WatcherKind, read};
 
-use crate::auth::{self, perms};
+use crate::auth;
 use crate::connection::{Request, Side};
 use crate::hash_order;
 
@@ -52,7 +52,7 @@ pub(crate) fn encode_event(kind: EventType, path: &[u8], zxid: Zxid, out: &mut V
     reply_header(Xid::NOTIFICATION, zxid, ErrorCode::Ok, out);
     kind.code().encode(out);
     SYNC_CONNECTED.encode(out);
-    encode_bytes(Some(path), out);
+    encode_bytes(path, out);
     end_frame(out, at);
 }
 
@@ -66,7 +66,10 @@ fn body(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u
         OpCode::GetChildren2 => get_children(&parse(input())?, true, caller, side, out),
         OpCode::GetAcl => get_acl(&parse(input())?, caller, side, out),
         OpCode::GetAllChildrenNumber => all_children_number(&parse(input())?, caller, side, out),
-        OpCode::GetEphemerals => ephemerals(&parse(input())?, caller, side, out),
+        OpCode::GetEphemerals => {
+            ephemerals(&parse(input())?, caller, side, out);
+            Ok(())
+        }
         OpCode::WhoAmI => who_am_i(caller, out),
         OpCode::AddWatch => add_watch(&parse(input())?, caller, side, out),
         OpCode::CheckWatches => check_watches(&parse(input())?, caller, side),
@@ -80,24 +83,13 @@ fn parse<T: Jute>(body: Bytes) -> Result<T, ErrorCode> {
     T::from_bytes(body).map_err(|_| ErrorCode::MarshallingError)
 }
 
-fn encode_bytes(bytes: Option<&[u8]>, out: &mut Vec<u8>) {
-    let len = bytes.map_or(-1, |bytes| i32::try_from(bytes.len()).expect("a node's data came in one frame"));
-    len.encode(out);
-    out.extend_from_slice(bytes.unwrap_or_default());
+fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    i32::try_from(bytes.len()).expect("a path came in one frame").encode(out);
+    out.extend_from_slice(bytes);
 }
 
-fn node<'a>(
-    path: &[u8],
-    wanted: i32,
-    caller: &Caller<'_>,
-    side: &Side<'a>,
-) -> Result<NodeView<'a>, ErrorCode> {
-    let node = side.tree.node(path).ok_or(ErrorCode::NoNode)?;
-    if allowed(&node, wanted, caller, side) { Ok(node) } else { Err(ErrorCode::NoAuth) }
-}
-
-fn allowed(node: &NodeView<'_>, wanted: i32, caller: &Caller<'_>, side: &Side<'_>) -> bool {
-    side.options.skip_acl || permits(node.acl(), wanted, caller.ids)
+fn reader<'a>(caller: &Caller<'a>, side: &Side<'_>) -> read::Caller<'a> {
+    read::Caller { ids: caller.ids, skip_acl: side.options.skip_acl }
 }
 
 fn watch(path: &[u8], wanted: bool, mode: WatchMode, caller: &Caller<'_>, side: &Side<'_>) {
@@ -112,9 +104,7 @@ fn get_data(
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    let node = node(&request.path, perms::READ, caller, side)?;
-    encode_bytes(node.data(), out);
-    node.stat().encode(out);
+    read::encode_data(side.tree, request, reader(caller, side), out)?;
     watch(&request.path, request.watch, WatchMode::Data, caller, side);
     Ok(())
 }
@@ -126,14 +116,11 @@ fn exists(
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    if request.path.contains(&0) {
-        return Err(ErrorCode::BadArguments);
-    }
-    let found = node(&request.path, perms::READ, caller, side);
-    if !matches!(found, Err(ErrorCode::NoAuth)) {
+    let found = read::exists(side.tree, request, reader(caller, side));
+    if matches!(found, Ok(_) | Err(ErrorCode::NoNode)) {
         watch(&request.path, request.watch, WatchMode::Data, caller, side);
     }
-    found?.stat().encode(out);
+    found?.encode(out);
     Ok(())
 }
 
@@ -144,15 +131,7 @@ fn get_children(
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    let node = node(&request.path, perms::READ, caller, side)?;
-    let count = i32::try_from(node.child_count()).expect("a node has fewer than 2^31 children");
-    count.encode(out);
-    for name in node.children() {
-        encode_bytes(Some(name), out);
-    }
-    if with_stat {
-        node.stat().encode(out);
-    }
+    read::encode_children(side.tree, &request.path, with_stat, reader(caller, side), out)?;
     watch(&request.path, request.watch, WatchMode::Child, caller, side);
     Ok(())
 }
@@ -163,13 +142,7 @@ fn get_acl(
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    let node = node(&request.path, perms::READ | perms::ADMIN, caller, side)?;
-    if allowed(&node, perms::ADMIN, caller, side) {
-        node.acl().to_vec().encode(out);
-    } else {
-        auth::redacted(node.acl()).encode(out);
-    }
-    node.stat().encode(out);
+    read::get_acl(side.tree, request, reader(caller, side))?.encode(out);
     Ok(())
 }
 
@@ -179,26 +152,14 @@ fn all_children_number(
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    node(&request.path, perms::READ, caller, side)?;
-    let number = side.tree.descendant_count(&request.path).ok_or(ErrorCode::NoNode)?;
-    i32::try_from(number).unwrap_or(i32::MAX).encode(out);
+    read::get_all_children_number(side.tree, request, reader(caller, side))?.encode(out);
     Ok(())
 }
 
-/// The filter is a plain prefix of text, not of components.
-fn ephemerals(
-    request: &GetEphemeralsRequest,
-    caller: &Caller<'_>,
-    side: &Side<'_>,
-    out: &mut Vec<u8>,
-) -> Result<(), ErrorCode> {
-    let prefix = request.prefix_path.as_deref().unwrap_or_default();
-    let all = matches!(prefix.trim_ascii(), b"" | b"/");
-    let mut ephemerals: Vec<Str> = side.tree.ephemerals(caller.session).collect();
-    hash_order::sort(&mut ephemerals);
-    ephemerals.retain(|path| all || path.starts_with(prefix));
-    GetEphemeralsResponse { ephemerals }.encode(out);
-    Ok(())
+fn ephemerals(request: &GetEphemeralsRequest, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) {
+    let mut found = read::get_ephemerals(side.tree, request, caller.session);
+    hash_order::sort(&mut found.ephemerals);
+    found.encode(out);
 }
 
 fn who_am_i(caller: &Caller<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
@@ -264,34 +225,9 @@ fn set_watches(
     } else {
         parse(request.body.clone())?
     };
-    let mut watches = side.watches.lock();
-    let mut arm = |path: &Str, missed: Option<EventType>, mode: WatchMode| match missed {
-        Some(kind) => encode_event(kind, path, Zxid(-1), out),
-        None => watches.add(path, caller.client, mode),
-    };
-    for path in &all.data_watches {
-        let missed = match side.tree.node(path).map(|node| node.persisted().mzxid) {
-            None => Some(EventType::NodeDeleted),
-            Some(mzxid) => (mzxid > all.relative_zxid).then_some(EventType::NodeDataChanged),
-        };
-        arm(path, missed, WatchMode::Data);
-    }
-    for path in &all.exist_watches {
-        arm(path, side.tree.node(path).map(|_| EventType::NodeCreated), WatchMode::Data);
-    }
-    for path in &all.child_watches {
-        let missed = match side.tree.node(path).map(|node| node.persisted().pzxid) {
-            None => Some(EventType::NodeDeleted),
-            Some(pzxid) => (pzxid > all.relative_zxid).then_some(EventType::NodeChildrenChanged),
-        };
-        arm(path, missed, WatchMode::Child);
-    }
-    for path in &all.persistent_watches {
-        arm(path, None, WatchMode::Persistent);
-    }
-    for path in &all.persistent_recursive_watches {
-        arm(path, None, WatchMode::PersistentRecursive);
-    }
+    side.watches.lock().rearm(side.tree, caller.client, &all, &mut |kind, path| {
+        encode_event(kind, path, Zxid(-1), out);
+    });
     Ok(())
 }
 
@@ -309,12 +245,12 @@ fn multi_read(body: Bytes, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u
 fn read_one(op: &MultiOp, caller: &Caller<'_>, side: &Side<'_>) -> Result<MultiResult, ErrorCode> {
     match op {
         MultiOp::GetData(request) => {
-            let node = node(&request.path, perms::READ, caller, side)?;
-            Ok(MultiResult::GetData(node.data().map(Bytes::copy_from_slice), node.stat()))
+            let GetDataResponse { data, stat } = read::get_data(side.tree, request, reader(caller, side))?;
+            Ok(MultiResult::GetData(data, stat))
         }
         MultiOp::GetChildren(request) => {
-            let node = node(&request.path, perms::READ, caller, side)?;
-            Ok(MultiResult::GetChildren(node.children().map(|name| Str::from(name.to_vec())).collect()))
+            let found = read::get_children(side.tree, request, reader(caller, side))?;
+            Ok(MultiResult::GetChildren(found.children))
         }
         _ => Err(ErrorCode::MarshallingError),
     }

@@ -92,20 +92,6 @@ fn demanded_schemes_are_demanded() {
 }
 
 #[test]
-fn listings_and_foreign_acls_hide_secrets() {
-    let infos = client_infos(&[
-        id("ip", "10.0.0.7"),
-        id("digest", "user:hash="),
-        id("super", ""),
-        id("x509", "CN=a"),
-    ]);
-    let users: Vec<_> = infos.iter().map(|info| info.user.to_text()).collect();
-    assert_eq!(users, ["10.0.0.7", "user", "", "CN=a"]);
-    let acl = [entry(1, "digest", "user:hash="), entry(2, "ip", "::1")];
-    assert_eq!(redacted(&acl), [entry(1, "digest", "user:x"), entry(2, "ip", "::1")]);
-}
-
-#[test]
 fn an_acl_is_resolved_entry_by_entry() {
     let options = AuthOptions::default();
     let ids = [id("ip", "10.0.0.7"), id("digest", "a:b"), id("super", ""), id("digest", "c:d")];
@@ -177,4 +163,16 @@ fn each_scheme_knows_its_ids() {
             assert!(!scheme.is_valid(id.as_bytes()), "{scheme:?} {id:?}");
         }
     }
+}
+
+#[test]
+fn listings_hide_secrets() {
+    let infos = client_infos(&[
+        id("ip", "10.0.0.7"),
+        id("digest", "user:hash="),
+        id("super", ""),
+        id("x509", "CN=a"),
+    ]);
+    let users: Vec<_> = infos.iter().map(|info| info.user.to_text()).collect();
+    assert_eq!(users, ["10.0.0.7", "user", "", "CN=a"]);
 }
