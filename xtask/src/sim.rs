@@ -8,6 +8,10 @@ use crate::process::{cargo, succeed};
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let mut command = cargo();
     command.args(["run", "--quiet", "--profile", "fast", "-p", "oxherd-sim", "--"]);
-    if args.is_empty() { command.arg("--ci") } else { command.args(args) };
+    if args.is_empty() {
+        command.arg("--ci")
+    } else {
+        command.args(args)
+    };
     succeed(&mut command)
 }

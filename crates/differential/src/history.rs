@@ -110,12 +110,13 @@ impl Maker {
     /// Requests that no well-behaved client sends.
     fn odd(&mut self, session: usize) -> Step {
         let path = ExistsRequest { path: self.path(), watch: false };
-        // Operation 20 (deleteContainer) is left out: clients may not ask for it here, see CHANGELOG.md.
+        // Two are left out, see CHANGELOG.md: operation 20 (deleteContainer), which clients may not ask for
+        // here, and a write whose body cannot be read, to which the original gives the last zxid once more.
         let (op, body) = match self.dice.below(4) {
             0 => (999, raw("(unknown operation)", Vec::new())),
             1 => (OpCode::GetData.code(), raw("(cut short)", path.to_vec()[..3].to_vec())),
             2 => (OpCode::Check.code(), body(&CheckVersionRequest { path: path.path, version: -1 })),
-            _ => (OpCode::Create.code(), raw("(huge length)", vec![0x7f, 0xff, 0xff, 0xff, 1, 2])),
+            _ => (OpCode::Exists.code(), raw("(huge length)", vec![0x7f, 0xff, 0xff, 0xff, 1, 2])),
         };
         Step::Request { session, op, body }
     }

@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// The ZooKeeper shell, interactive or one command; also as `zkCli.sh`.
     #[command(disable_help_flag = true)]
     Shell {
-        /// As the shell of ZooKeeper: [-server host:port] [command [arguments]].
+        /// As the shell of ZooKeeper: -server HOST:PORT, then a command with its arguments.
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
@@ -74,7 +74,7 @@ pub(crate) struct Ensemble {
 /// How to serve.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// A zoo.cfg; or PORT DATADIR [TICKTIME] [MAXCNXNS]. Nothing: port 2181, data in ./oxherd-data.
+    /// A zoo.cfg; or PORT DATADIR, then TICKTIME and MAXCNXNS if wanted. Nothing: port 2181, data in ./oxherd-data.
     pub(crate) config: Vec<String>,
     /// Port for clients, in place of the file's.
     #[arg(long)]

@@ -5,8 +5,8 @@ use bytes::Bytes;
 use oxherd_proto::{
     AddWatchRequest, CheckWatchesRequest, ErrorCode, ExistsRequest, GetACLRequest,
     GetAllChildrenNumberRequest, GetChildren2Request, GetDataRequest, GetDataResponse, GetEphemeralsRequest,
-    Id, Jute, MultiOp, MultiResult, OpCode, SessionId, SetWatches, SetWatches2, WhoAmIResponse, Xid,
-    Zxid, begin_frame, decode_multi_read, encode_multi_results, end_frame, reply_header,
+    Id, Jute, MultiOp, MultiResult, OpCode, SessionId, SetWatches, SetWatches2, WhoAmIResponse, Xid, Zxid,
+    begin_frame, decode_multi_read, encode_multi_results, end_frame, reply_header,
 };
 use oxherd_tree::{ClientId, EventType, WatchMode, WatcherKind, read};
 

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oxherd_config::Config;
+use oxherd_config::Mode;
 use oxherd_proto::{SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
 use oxherd_replica::Recovered;
-use oxherd_config::Mode;
 use oxherd_storage::{
-    BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody, SnapshotFile,
-    StorageError, read_epochs, recover,
+    BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody,
+    SnapshotFile, StorageError, read_epochs, recover,
 };
 use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
 use oxherd_zab::DurableState;
@@ -61,7 +61,8 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let recovery = recover(&OsDisk, &layout, config.storage.trust_empty, &mut restore)
         .map_err(|error| StartError::Recovery(error.to_string()))?;
     report(&recovery, &layout);
-    let durable = if is_member { Some(durable_state(config, &layout, &recovery, &mut restore)?) } else { None };
+    let durable =
+        if is_member { Some(durable_state(config, &layout, &recovery, &mut restore)?) } else { None };
     let (mut tree, sessions) = restore.finish();
     if !is_member {
         // Members leave that to their leader, so that all do the same.
@@ -74,9 +75,9 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
             .map_err(|error| unusable(data_dir, &error))?;
     }
     let options = log_options(config);
-    let log = Log::open(OsDisk, &layout.log_dir, options).map_err(|error| unusable(&layout.log_dir, &error))?;
-    let recovered =
-        Recovered { sessions, last_zxid: recovery.last_zxid, txns_since_snapshot: recovery.txns };
+    let log =
+        Log::open(OsDisk, &layout.log_dir, options).map_err(|error| unusable(&layout.log_dir, &error))?;
+    let recovered = Recovered { sessions, last_zxid: recovery.last_zxid, txns_since_snapshot: recovery.txns };
     Ok(Opened { tree, recovered, durable, files: Files { layout, log }, lock })
 }
 
@@ -93,8 +94,10 @@ fn durable_state(
     let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
     let explained = !is_empty || marked || config.storage.create_database || config.storage.trust_empty;
     if !explained {
-        warn!("the data directory is empty and nobody said that it may be: this server does not vote until it has \
-               learned everything from a leader; see db.autocreate and the file `initialize`");
+        warn!(
+            "the data directory is empty and nobody said that it may be: this server does not vote until it has \
+               learned everything from a leader; see db.autocreate and the file `initialize`"
+        );
     }
     let epochs = read_epochs(&OsDisk, &layout.snap_dir, recovery.last_zxid).map_err(refused)?;
     let snapshot_zxid = recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
@@ -118,10 +121,7 @@ pub(crate) struct Reloaded {
 }
 
 /// Reads the files anew.
-pub(crate) fn reload(
-    layout: &Layout,
-    options: TreeOptions,
-) -> Result<Reloaded, StorageError> {
+pub(crate) fn reload(layout: &Layout, options: TreeOptions) -> Result<Reloaded, StorageError> {
     let mut restore = Restore::new(options);
     let recovery = recover(&OsDisk, layout, true, &mut restore)?;
     let (tree, sessions) = restore.finish();
@@ -130,7 +130,9 @@ pub(crate) fn reload(
 
 fn unusable(path: &Path, error: &StorageError) -> StartError {
     let way_out = match error {
-        StorageError::Io { .. } => "; check the path, that its disk is mounted, and that this user may write there",
+        StorageError::Io { .. } => {
+            "; check the path, that its disk is mounted, and that this user may write there"
+        }
         _ => "",
     };
     StartError::DataDirectory { path: path.to_owned(), reason: format!("{error}{way_out}") }
@@ -283,8 +285,9 @@ impl RecoverySink for Restore {
 
     fn txn(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), StorageError> {
         self.keep(zxid, &payload);
-        let txn = decode_txn(payload)
-            .map_err(|error| StorageError::Refused(format!("the txn {zxid} in the log cannot be read: {error}")))?;
+        let txn = decode_txn(payload).map_err(|error| {
+            StorageError::Refused(format!("the txn {zxid} in the log cannot be read: {error}"))
+        })?;
         match &txn.record {
             TxnRecord::CreateSession(created) => {
                 self.sessions.insert(txn.header.client_id, created.time_out);

@@ -5,17 +5,17 @@
 //! Lock order: replica, tree, connection, watches. The exclusive step holds watches while it reaches
 //! connections; that is safe because connections take watches only under the tree's shared side.
 
-use std::sync::{Arc, OnceLock, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use oxherd_metrics::Statistics;
-use oxherd_replica::{
-    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Output, Replica, SharedWatches,
-    Outstanding, Side,
-};
 use oxherd_proto::{SessionId, Zxid};
+use oxherd_replica::{
+    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Output,
+    Outstanding, Replica, SharedWatches, Side,
+};
 use oxherd_tree::{Change, ClientId, Tree, WalkId, WalkState, Watches};
 use oxherd_zab::Role;
 use parking_lot::{Condvar, Mutex, RwLock};
@@ -402,7 +402,8 @@ impl Driver {
 impl Driver {
     /// Makes this the server of a member: it serves once it leads or has learned.
     pub(crate) fn join(&self, peers: &Arc<Peers>, leader_serves: bool) {
-        let membership = Membership { peers: Arc::downgrade(peers), role: Mutex::new(Role::Looking), leader_serves };
+        let membership =
+            Membership { peers: Arc::downgrade(peers), role: Mutex::new(Role::Looking), leader_serves };
         self.stop_serving();
         drop(self.member.set(membership));
     }

@@ -53,7 +53,12 @@ pub(crate) enum Opening {
 }
 
 impl Link {
-    pub(crate) fn new(client: ClientId, peer: std::net::SocketAddr, socket: OwnedWriteHalf, connection: Connection) -> Self {
+    pub(crate) fn new(
+        client: ClientId,
+        peer: std::net::SocketAddr,
+        socket: OwnedWriteHalf,
+        connection: Connection,
+    ) -> Self {
         Self {
             client,
             connection: Mutex::new(connection),
@@ -75,7 +80,8 @@ impl Link {
     pub(crate) fn flush(&self) {
         self.dirty.store(false, Ordering::Release);
         let blocked = self.write_out();
-        let must_act = blocked || self.paused.load(Ordering::Acquire) || self.connection.lock().closing().is_some();
+        let must_act =
+            blocked || self.paused.load(Ordering::Acquire) || self.connection.lock().closing().is_some();
         if must_act {
             self.wake.notify_one();
         }
@@ -116,7 +122,12 @@ impl Link {
     }
 
     /// Serves the link until it ends; tells what it was when it was no session.
-    pub(crate) async fn run(&self, reader: &mut OwnedReadHalf, driver: &Driver, greeting_timeout: Duration) -> Opening {
+    pub(crate) async fn run(
+        &self,
+        reader: &mut OwnedReadHalf,
+        driver: &Driver,
+        greeting_timeout: Duration,
+    ) -> Opening {
         match tokio::time::timeout(greeting_timeout, self.greet(reader, driver)).await {
             Ok(Opening::Session) => {}
             Ok(other) => return other,

@@ -182,7 +182,10 @@ impl LogThread {
         self.driver.statistics.metrics.fsynctime.add(took_ms);
         if took_ms > self.slow_sync_ms {
             self.driver.statistics.slow_syncs.add(1);
-            warn!(took_ms, "syncing the log was slow; every write waits for it: is the disk shared or failing?");
+            warn!(
+                took_ms,
+                "syncing the log was slow; every write waits for it: is the disk shared or failing?"
+            );
         }
         Ok(())
     }
@@ -203,8 +206,10 @@ impl LogThread {
         if has_room {
             warn!("there is space on the log's disk again; all writes are taken");
         } else {
-            error!("the log's disk is full: writes that add data are refused until there is space; \
-                    reads, sessions and deletes go on");
+            error!(
+                "the log's disk is full: writes that add data are refused until there is space; \
+                    reads, sessions and deletes go on"
+            );
         }
         self.driver.submit_one(Input::Room(has_room));
     }

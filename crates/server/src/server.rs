@@ -18,10 +18,10 @@ use tracing::{info, warn};
 use crate::client_port::{Admission, ClientPort};
 use crate::data::{self, Opened};
 use crate::driver::Driver;
+use crate::peers::{PeerListeners, Peers};
 use crate::settings;
 use crate::words::Words;
 use crate::workers::Workers;
-use crate::peers::{PeerListeners, Peers};
 use crate::{log_thread, member, snapshot_thread};
 
 /// How long a stopping server waits for writes on their way.
@@ -103,7 +103,8 @@ impl ServerBuilder {
     /// A member of an ensemble listens for learners and for votes here, in place of the configured ports.
     #[must_use]
     pub fn peer_listeners(mut self, learners: TcpListener, votes: TcpListener) -> Self {
-        let listeners = PeerListeners { election: vec![votes], peer: vec![learners], ..PeerListeners::default() };
+        let listeners =
+            PeerListeners { election: vec![votes], peer: vec![learners], ..PeerListeners::default() };
         self.peer_listeners = Some(listeners);
         self
     }
@@ -132,16 +133,19 @@ impl ServerBuilder {
             None => Replica::standalone(options, &recovered, now),
             Some(durable) => member::replica(&config, options, durable, &recovered, now)?,
         };
-        let driver = Arc::new(Driver::new(replica, tree, settings::client_options(&config)?, Clock::new(now.instant)));
+        let driver =
+            Arc::new(Driver::new(replica, tree, settings::client_options(&config)?, Clock::new(now.instant)));
         let over = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
-        let snapshots = snapshot_thread::start(&config, files.layout.clone(), Arc::clone(&driver), Arc::clone(&over));
+        let snapshots =
+            snapshot_thread::start(&config, files.layout.clone(), Arc::clone(&driver), Arc::clone(&over));
         threads.push(snapshots.map_err(StartError::Threads)?);
         let tree = settings::tree_options(&config, seed);
         let log = log_thread::start(files, &config, tree, Arc::clone(&driver));
         threads.push(log.map_err(StartError::Threads)?);
         let peers = ports.map(|ports| member::start(&config, seed, ports, &driver)).transpose()?;
-        let count = self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+        let count =
+            self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let workers = Workers::start(count).map_err(StartError::Threads)?;
         workers.first().spawn(timers(Arc::clone(&driver), tick(&config)));
         let client_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
@@ -160,7 +164,9 @@ fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
     let host = config.client_port.address.clone();
     let shown = format!("{}:{port}", host.as_deref().unwrap_or("*"));
     let backlog = if config.client_port.backlog > 0 { config.client_port.backlog } else { 1024 };
-    bind(host.as_deref(), port, backlog).map(Some).map_err(|source| StartError::Listen { address: shown, source })
+    bind(host.as_deref(), port, backlog)
+        .map(Some)
+        .map_err(|source| StartError::Listen { address: shown, source })
 }
 
 /// Without an address: every IPv6 and IPv4 address, or every IPv4 address where there is no IPv6.
@@ -168,7 +174,8 @@ pub(crate) fn bind(host: Option<&str>, port: u16, backlog: i32) -> io::Result<Tc
     use std::net::{Ipv4Addr, Ipv6Addr, ToSocketAddrs};
     let Some(host) = host else {
         let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        return bind_to(every, backlog).or_else(|_| bind_to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog));
+        return bind_to(every, backlog)
+            .or_else(|_| bind_to(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)), backlog));
     };
     let mut last = io::Error::new(io::ErrorKind::NotFound, format!("{host} has no address"));
     for address in (host, port).to_socket_addrs()? {

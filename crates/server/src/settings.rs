@@ -54,7 +54,9 @@ fn auth_options(config: &Config) -> Result<AuthOptions, StartError> {
 
 fn digest_algorithm(name: &str) -> Result<DigestAlgorithm, StartError> {
     DigestAlgorithm::from_name(name).ok_or_else(|| {
-        StartError::Setting(format!("DigestAuthenticationProvider.digestAlg={name}: expected SHA1, SHA-256 or SHA-512"))
+        StartError::Setting(format!(
+            "DigestAuthenticationProvider.digestAlg={name}: expected SHA1, SHA-256 or SHA-512"
+        ))
     })
 }
 
@@ -74,8 +76,9 @@ fn enforced_schemes(config: &Config) -> Result<Option<Vec<Scheme>>, StartError> 
     let names = auth.enforce_schemes.as_deref().unwrap_or_default();
     let names = split_list(names);
     let schemes = names.iter().map(|name| {
-        Scheme::from_name(name.as_bytes())
-            .ok_or_else(|| StartError::Setting(format!("enforce.auth.schemes: {name} is no scheme of this server")))
+        Scheme::from_name(name.as_bytes()).ok_or_else(|| {
+            StartError::Setting(format!("enforce.auth.schemes: {name} is no scheme of this server"))
+        })
     });
     let schemes: Vec<Scheme> = schemes.collect::<Result<_, _>>()?;
     if schemes.is_empty() {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use oxherd_admin::{
-    Bucket, ConnectionStatus, Environment, Gauges, LeaderGauges, ServerState, SessionStatus, SessionsStatus, ShownConfig, ShownEnsemble, Statistics,
-    StatusSource, WatchSummary, Whitelist, Word, Zone,
+    Bucket, ConnectionStatus, Environment, Gauges, LeaderGauges, ServerState, SessionStatus, SessionsStatus,
+    ShownConfig, ShownEnsemble, Statistics, StatusSource, WatchSummary, Whitelist, Word, Zone,
 };
 use oxherd_config::{Config, Mode};
 use oxherd_proto::{SessionId, Zxid};
@@ -56,7 +56,13 @@ impl Words {
     }
 
     /// Answers a word, with the bytes that belong to it, and leaves the link to be closed.
-    pub(crate) async fn answer(&self, link: &Link, reader: &mut OwnedReadHalf, word: [u8; 4], mut rest: Vec<u8>) {
+    pub(crate) async fn answer(
+        &self,
+        link: &Link,
+        reader: &mut OwnedReadHalf,
+        word: [u8; 4],
+        mut rest: Vec<u8>,
+    ) {
         let Some(word) = Word::from_bytes(word) else { return };
         link.read_behind_word(reader, &mut rest, word.argument_len()).await;
         let argument = rest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
@@ -171,9 +177,9 @@ impl StatusSource for Words {
     }
 
     fn gauges(&self) -> Gauges {
-        let (znodes, ephemerals, data_bytes) = self.driver.with_side(|side| {
-            (side.tree.node_count(), side.tree.ephemeral_count(), side.tree.data_size())
-        });
+        let (znodes, ephemerals, data_bytes) = self
+            .driver
+            .with_side(|side| (side.tree.node_count(), side.tree.ephemeral_count(), side.tree.data_size()));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let role = self.driver.role();
         let (voters, learners, uptime_ms) = self.driver.with_replica(|replica, _| {
@@ -275,7 +281,8 @@ impl StatusSource for Words {
     fn watches_by_path(&self) -> Vec<(String, Vec<SessionId>)> {
         let sessions = self.driver.session_names();
         let watches = self.driver.watches.lock();
-        let names = |clients: &[_]| clients.iter().filter_map(|client| sessions.get(client).copied()).collect();
+        let names =
+            |clients: &[_]| clients.iter().filter_map(|client| sessions.get(client).copied()).collect();
         watches.by_path().iter().map(|(path, clients)| (text(path), names(clients))).collect()
     }
 

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oxherd_proto::{
-    Acl, AuthPacket, ConnectReply, ConnectRequest, CreateRequest, ErrorCode, GetDataRequest, Id, Jute, OpCode,
-    PASSWORD_LEN, ReplyHeader, RequestHeader, SessionId, Str, Xid, Zxid,
+    Acl, AuthPacket, ConnectReply, ConnectRequest, CreateRequest, ErrorCode, GetDataRequest, Id, Jute,
+    OpCode, PASSWORD_LEN, ReplyHeader, RequestHeader, SessionId, Str, Xid, Zxid,
 };
 use oxherd_server::{Config, Handle, Server};
 use tempfile::TempDir;
@@ -270,7 +270,9 @@ fn paths_that_are_none_are_bad_arguments() {
     let running = Running::new();
     let mut client = running.client();
     assert_eq!(client.error_of(1, OpCode::Create, &create("/a")), ErrorCode::Ok.code());
-    for (xid, path) in (2..).zip(["", "none", "//", "/.", "/..", "/a/", "/a/.", "/a\0b", "/a\u{1}b", "/\u{f8ff}"]) {
+    for (xid, path) in
+        (2..).zip(["", "none", "//", "/.", "/..", "/a/", "/a/.", "/a\0b", "/a\u{1}b", "/\u{f8ff}"])
+    {
         let error = client.error_of(xid, OpCode::Create, &create(path));
         assert_eq!(error, ErrorCode::BadArguments.code(), "{path:?}");
     }
@@ -324,19 +326,28 @@ fn authentication_that_cannot_be_read_ends_the_link_without_an_answer() {
 fn an_acl_for_whoever_asks_may_leave_the_id_out_and_no_other_may() {
     let running = Running::new();
     let mut client = running.client();
-    let alice = AuthPacket { kind: 0, scheme: Str::from_static("digest"), auth: Some(Bytes::from_static(b"alice:pw")) };
+    let alice = AuthPacket {
+        kind: 0,
+        scheme: Str::from_static("digest"),
+        auth: Some(Bytes::from_static(b"alice:pw")),
+    };
     assert_eq!(client.error_of(-4, OpCode::Auth, &alice.to_vec()), ErrorCode::Ok.code());
     let without_id = |path: &str, scheme: &str| {
         let mut body = create(path);
         body.truncate(4 + path.len() + 4 + b"data".len());
-        for part in [&int(1)[..], &int(31), &int(i32::try_from(scheme.len()).unwrap()), scheme.as_bytes(), &int(-1)] {
+        for part in
+            [&int(1)[..], &int(31), &int(i32::try_from(scheme.len()).unwrap()), scheme.as_bytes(), &int(-1)]
+        {
             body.extend_from_slice(part);
         }
         body.extend_from_slice(&int(0));
         body
     };
     assert_eq!(client.error_of(1, OpCode::Create, &without_id("/mine", "auth")), ErrorCode::Ok.code());
-    assert_eq!(client.error_of(2, OpCode::Create, &without_id("/theirs", "digest")), ErrorCode::InvalidAcl.code());
+    assert_eq!(
+        client.error_of(2, OpCode::Create, &without_id("/theirs", "digest")),
+        ErrorCode::InvalidAcl.code()
+    );
     let mut nobody = create("/nobodys");
     nobody.truncate(4 + "/nobodys".len() + 4 + b"data".len());
     nobody.extend([int(1), int(31), int(-1), int(-1), int(0)].concat());
@@ -420,7 +431,8 @@ fn a_session_asked_for_with_a_wrong_password_is_told_to_be_gone_and_lives_on() {
 #[test]
 fn session_timeouts_are_granted_within_the_bounds() {
     let running = Running::new();
-    let granted = |timeout_ms| running.connect().greet(&ConnectRequest { timeout_ms, ..greeting() }).timeout_ms;
+    let granted =
+        |timeout_ms| running.connect().greet(&ConnectRequest { timeout_ms, ..greeting() }).timeout_ms;
     let (least, most) = (granted(i32::MIN), granted(i32::MAX));
     assert_eq!((least, most), (6000, 60_000), "two and twenty ticks");
     assert_eq!(granted(7001), 7001);
@@ -434,7 +446,8 @@ fn requests_sent_along_with_the_handshake_are_answered_behind_it() {
     for xid in 1..=200 {
         let path = format!("/p{}", xid / 2);
         let write = xid % 2 == 0;
-        let (op, body) = if write { (OpCode::Create, create(&path)) } else { (OpCode::GetData, get_data(&path)) };
+        let (op, body) =
+            if write { (OpCode::Create, create(&path)) } else { (OpCode::GetData, get_data(&path)) };
         bytes.extend(request_frame(xid, op.code(), &body));
     }
     raw.send(&bytes);
@@ -442,7 +455,11 @@ fn requests_sent_along_with_the_handshake_are_answered_behind_it() {
     for xid in 1..=200 {
         let (header, _) = raw.reply();
         let expected = if xid == 1 { ErrorCode::NoNode } else { ErrorCode::Ok };
-        assert_eq!((header.xid, header.err), (Xid(xid), expected.code()), "in order, each seeing the write before");
+        assert_eq!(
+            (header.xid, header.err),
+            (Xid(xid), expected.code()),
+            "in order, each seeing the write before"
+        );
     }
     running.serves_a_good_client();
 }

@@ -116,7 +116,9 @@ fn take_unfinished<D: Disk>(
             Ok(epoch)
         }
         // Txns of a leader whose NEWLEADER was not acknowledged yet; its epoch would have come next.
-        _ if read(disk, dir, &EpochFile::Accepted.path(dir))?.is_some_and(|accepted| accepted >= last_zxid.epoch()) => {
+        _ if read(disk, dir, &EpochFile::Accepted.path(dir))?
+            .is_some_and(|accepted| accepted >= last_zxid.epoch()) =>
+        {
             Ok(current)
         }
         _ => {

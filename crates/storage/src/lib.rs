@@ -33,5 +33,6 @@ pub use recover::{Recovery, RecoverySink, recover};
 pub use scan::{ScanEnd, TornTail, cut, scan};
 pub use sim_disk::{CrashOutcome, Fault, SimDisk, SimFile};
 pub use snapshot::{
-    BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole, snapshots,
+    BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole,
+    snapshots,
 };
