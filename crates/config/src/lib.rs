@@ -19,7 +19,7 @@
 //! Reading of the process's environment or arguments: they are handed in through [`Sources`]. No sockets, no name
 //! resolution, no globals. Files are read only by [`Parsed::load`] and its callers.
 //!
-//! Start at [`Parsed::load`]; [`explain`] shows a configuration to a person.
+//! Start at [`Parsed::load`]; [`explain()`] shows a configuration to a person.
 
 mod config;
 mod explain;

@@ -1,7 +1,7 @@
 //! Txn logs, snapshots and epoch files, byte for byte as ZooKeeper keeps them.
 //!
-//! Blocking code over a [`Disk`]; no thread and no clock of its own. [`recover`] reads what a server
-//! starts from, [`Log`] appends and syncs, [`SnapshotWriter`] writes snapshots, [`purge`] removes what is
+//! Blocking code over a [`Disk`]; no thread and no clock of its own. [`recover()`] reads what a server
+//! starts from, [`Log`] appends and syncs, [`SnapshotWriter`] writes snapshots, [`purge()`] removes what is
 //! no longer needed. What is durable is so with its directory entry.
 
 mod disk;
