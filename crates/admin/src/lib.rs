@@ -1,6 +1,6 @@
 //! Operator views of a server: the four-letter words.
 //!
-//! A server implements [`StatusSource`] — plain data taken at the moment of the question — and [`respond`] turns a
+//! A server implements [`StatusSource`] — plain data taken at the moment of the question — and [`respond()`] turns a
 //! [`Word`] into the text that ZooKeeper 3.9 answers, field by field. [`Statistics`] holds what is counted while
 //! serving; every metric of the original exists in [`Metrics`] from the start.
 //!
