@@ -110,7 +110,12 @@ fn take_unfinished<D: Disk>(
     current: Epoch,
     last_zxid: Zxid,
 ) -> Result<Epoch, StorageError> {
-    match read(disk, dir, &EpochFile::Current.temporary(dir))? {
+    let unfinished = match read(disk, dir, &EpochFile::Current.temporary(dir)) {
+        // It was not even written; nothing was told to anybody about it.
+        Err(StorageError::Damaged { .. }) => None,
+        other => other?,
+    };
+    match unfinished {
         Some(epoch) if epoch >= last_zxid.epoch() => {
             write_epoch(disk, dir, EpochFile::Current, epoch)?;
             Ok(epoch)

@@ -26,7 +26,7 @@ fn read_at(dir: &TempDir, epoch_of_zxid: i64) -> Result<(i64, i64), StorageError
 fn files_decide_and_the_history_stands_in() {
     // Files: accepted, current, unfinished current; epoch of the last zxid; accepted and current found.
     type Case = (Option<&'static str>, Option<&'static str>, Option<&'static str>, i64, Option<(i64, i64)>);
-    let cases: [Case; 15] = [
+    let cases: [Case; 16] = [
         (Some("5"), Some("5"), None, 5, Some((5, 5))),
         (Some("7"), Some("5"), None, 4, Some((7, 5))),
         (Some("7\n"), Some("5\n"), None, 5, Some((7, 5))),
@@ -39,6 +39,7 @@ fn files_decide_and_the_history_stands_in() {
         (Some("9"), Some("5"), None, 6, Some((9, 5))),
         (Some("9"), Some("5"), Some("6"), 6, Some((9, 6))),
         (Some("9"), Some("5"), Some("5"), 6, Some((9, 5))),
+        (Some("9"), Some("5"), Some(""), 6, Some((9, 5))),
         (Some("5"), Some("5"), None, 6, None),
         (Some("5"), Some("5"), Some("6"), 6, None),
         (Some("9"), Some("5"), Some("6"), 5, Some((9, 5))),
