@@ -57,6 +57,8 @@ pub enum Status {
     Honoured,
     /// Accepted without effect: it tunes a JVM mechanism that does not exist here.
     Jvm,
+    /// Accepted; has no effect yet.
+    Later,
     /// Accepted; concerns ensembles and has no effect yet.
     Ensemble,
     /// Accepted; takes effect with TLS and SASL.
@@ -71,6 +73,7 @@ impl Status {
         match self {
             Self::Honoured => "honoured",
             Self::Jvm => "accepted, without effect (JVM only)",
+            Self::Later => "accepted, not in effect yet",
             Self::Ensemble => "accepted, not in effect in ensembles yet",
             Self::Security => "accepted, waits for TLS and SASL",
             Self::Http => "accepted, waits for the HTTP admin server",

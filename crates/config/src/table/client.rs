@@ -68,9 +68,9 @@ section! {
         /// Bytes beyond the largest frame that fields and stored txns may have; absent means as many again.
         extra_bytes: Option<i32> = "jute.maxbuffer.extrasize", Property, A, Honoured, "";
         /// Bytes of large requests being processed at one time.
-        large_bytes_max: i32 = "largeRequestMaxBytes", Property, A, Honoured, "104857600";
+        large_bytes_max: i32 = "largeRequestMaxBytes", Property, A, Later, "104857600";
         /// Bytes from which a request counts as large; -1 turns the limit off.
-        large_threshold: i32 = "largeRequestThreshold", Property, A, Honoured, "-1";
+        large_threshold: i32 = "largeRequestThreshold", Property, A, Later, "-1";
         /// TTL nodes may be created.
         extended_types: bool = "extendedTypesEnabled", Property, M, Honoured, "false";
         /// TTL nodes in the layout of release 3.5.3.

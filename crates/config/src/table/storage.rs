@@ -24,11 +24,11 @@ section! {
         /// Milliseconds from which a sync of the log is reported as slow.
         sync_warning_ms: i64 = "fsync.warningthresholdms", PropertyOrBare, A, Honoured, "1000";
         /// Milliseconds a batch waits for more txns before it is synced.
-        flush_delay_ms: i64 = "flushDelay", Property, A, Honoured, "0";
+        flush_delay_ms: i64 = "flushDelay", Property, A, Later, "0";
         /// Milliseconds an idle queue is watched before a flush; absent means a third of the delay.
-        idle_flush_ms: Option<i64> = "maxWriteQueuePollTime", Property, A, Honoured, "";
+        idle_flush_ms: Option<i64> = "maxWriteQueuePollTime", Property, A, Later, "";
         /// Txns synced together at most.
-        batch_max: i32 = "maxBatchSize", Property, A, Honoured, "1000";
+        batch_max: i32 = "maxBatchSize", Property, A, Later, "1000";
         /// Compression of snapshots: empty, `gz` or `snappy`.
         compression: String = "snapshot.compression.method", Property, M, Honoured, "";
         /// Accept logs without any snapshot beside them.
@@ -42,7 +42,7 @@ section! {
         /// Snapshots end with the zxid they reach.
         seal_zxid: bool = "serializeLastProcessedZxid.enabled", Property, M, Honoured, "true";
         /// First zxid of a new database, for tests only.
-        initial_zxid: Option<i64> = "testingonly.initialZxid", Property, J, Honoured, "";
+        initial_zxid: Option<i64> = "testingonly.initialZxid", Property, J, Later, "";
     }
 }
 
