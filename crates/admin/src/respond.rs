@@ -186,6 +186,13 @@ fn put_sessions(out: &mut String, source: &dyn StatusSource) {
             out.push_str("Session ");
             put_buckets(out, source, &buckets, show);
         }
+        // Java: LeaderSessionTracker.dumpSessions
+        SessionsStatus::TrackedApart { local, global } => {
+            out.push_str("Local Session ");
+            put_buckets(out, source, &local, show);
+            out.push_str("Global Session ");
+            put_buckets(out, source, &global, show);
+        }
         SessionsStatus::Learned { local, global } => {
             if let Some(buckets) = local {
                 out.push_str("Local Session ");

@@ -139,6 +139,13 @@ pub struct Bucket<T> {
 pub enum SessionsStatus {
     /// This server expires them: buckets by time.
     Tracked(Vec<Bucket<SessionId>>),
+    /// A leader expires sessions for all, and those that only it knows.
+    TrackedApart {
+        /// Local sessions by time.
+        local: Vec<Bucket<SessionId>>,
+        /// Global sessions by time.
+        global: Vec<Bucket<SessionId>>,
+    },
     /// A learner knows global sessions with their timeouts in milliseconds, and local ones when they are enabled.
     Learned {
         /// Local sessions by time.

@@ -17,8 +17,9 @@ use crate::traffic::Outstanding;
 /// Who waits for a txn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Waiter {
-    /// A link's write.
-    Write { client: ClientId, xid: Xid, op: OpCode },
+    /// A link's write. When it fails, the link is told `refusal`, if there is one, in place of the reason
+    /// that the leader gives.
+    Write { client: ClientId, xid: Xid, op: OpCode, refusal: Option<ErrorCode> },
     /// A link's handshake.
     Connect(ClientId),
     /// Nobody here.
@@ -32,6 +33,10 @@ pub(crate) enum Ready {
     Txn { header: TxnHeader, record: TxnRecord, digest: Option<u64>, waiter: Waiter },
     /// A sync whose turn came.
     Sync { client: ClientId, xid: Xid, body: bytes::Bytes },
+    /// A write that a server without a quorum does not take.
+    Refuse { client: ClientId, xid: Xid },
+    /// The end of a session that only this server knew.
+    CloseLocal { client: ClientId, xid: Xid },
     /// The server serves from here on.
     Serve(Role),
     /// A learner gets the tree as it is at this place.
@@ -79,7 +84,11 @@ impl Exclusive<'_> {
         self.changes.clear();
         let outcome = self.tree.apply_prepared(header, record, digest, self.changes);
         self.fire(header.zxid);
-        if let Waiter::Write { client, xid, op } = waiter {
+        if let Waiter::Write { client, xid, op, refusal } = waiter {
+            let outcome = match (outcome, refusal) {
+                (Outcome::Error(_), Some(refusal)) => Outcome::Error(refusal),
+                (outcome, _) => outcome,
+            };
             self.answer(client, xid, op, outcome);
         }
         match record {
@@ -158,6 +167,19 @@ impl Exclusive<'_> {
             let path = request.as_ref().map(|request| request.path.clone()).unwrap_or_default();
             connection.complete(xid, error, |out| path.encode(out), side);
         });
+    }
+
+    /// Answers a write that a server without a quorum does not take.
+    // Java: ReadOnlyRequestProcessor.sendErrorResponse
+    pub(crate) fn refuse(&mut self, client: ClientId, xid: Xid) {
+        self.with(client, |connection, side| {
+            connection.complete(xid, ErrorCode::NotReadOnly, |_| {}, side);
+        });
+    }
+
+    /// Answers the end of a session that only this server knew, in its turn.
+    pub(crate) fn close_local(&mut self, client: ClientId, xid: Xid) {
+        self.with(client, |connection, side| connection.close_in_turn(xid, side));
     }
 
     /// Ends a link.

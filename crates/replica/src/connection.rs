@@ -197,6 +197,7 @@ impl Connection {
             session: request.session,
             password: request.password.unwrap_or_default(),
             timeout_ms: self.timeout_ms,
+            read_only: request.read_only.unwrap_or(false),
         }));
     }
 
@@ -208,22 +209,29 @@ impl Connection {
         password: [u8; PASSWORD_LEN],
         pulse: Arc<Pulse>,
         now_ms: u64,
+        read_only: bool,
     ) {
         pulse.touch(now_ms, u64::try_from(self.timeout_ms).unwrap_or(0));
         self.session = session;
         self.pulse = Some(pulse);
         self.phase = Phase::Open;
-        self.connect_reply(session, self.timeout_ms, password);
+        self.connect_reply(session, self.timeout_ms, password, read_only);
     }
 
     /// The session is gone: says so, and ends.
     pub fn session_expired(&mut self) {
-        self.connect_reply(SessionId(0), 0, [0; PASSWORD_LEN]);
+        self.connect_reply(SessionId(0), 0, [0; PASSWORD_LEN], false);
         self.close = Some(Close::AfterFlush);
     }
 
-    fn connect_reply(&mut self, session: SessionId, timeout_ms: i32, password: [u8; PASSWORD_LEN]) {
-        let read_only = if self.old_client { None } else { Some(false) };
+    fn connect_reply(
+        &mut self,
+        session: SessionId,
+        timeout_ms: i32,
+        password: [u8; PASSWORD_LEN],
+        read_only: bool,
+    ) {
+        let read_only = (!self.old_client).then_some(read_only);
         let reply = ConnectReply { protocol_version: 0, timeout_ms, session, password, read_only };
         let at = begin_frame(&mut self.outbox);
         reply.encode(&mut self.outbox);
@@ -369,8 +377,19 @@ impl Connection {
         }
         end_frame(&mut self.outbox, at);
         self.answered(op, xid, zxid, received, side);
-        if op == OpCode::CloseSession {
-            self.close = Some(Close::AfterFlush);
+        if op == OpCode::CloseSession && error == ErrorCode::Ok {
+            self.close(Close::AfterFlush);
+        }
+        self.serve_waiting(side);
+    }
+
+    /// The link's session, which only this server knew, has ended: says so once everything the client
+    /// asked for before is answered, and ends.
+    pub(crate) fn close_in_turn(&mut self, xid: Xid, side: &Side<'_>) {
+        let ends = |waiting: &Waiting| matches!(waiting, Waiting::Write { xid: asked, op: OpCode::CloseSession, .. } if *asked == xid);
+        for waiting in self.waiting.iter_mut().filter(|waiting| ends(waiting)) {
+            let Waiting::Write { received, op, .. } = *waiting else { continue };
+            *waiting = Waiting::Read(Request { xid, op, body: Bytes::new(), received });
         }
         self.serve_waiting(side);
     }
@@ -388,6 +407,9 @@ impl Connection {
         let caller = read::Caller { client: self.client, session: self.session, ids: &self.ids };
         read::answer(request, &caller, side, &mut self.outbox);
         self.answered(request.op, request.xid, zxid, request.received, side);
+        if request.op == OpCode::CloseSession {
+            self.close(Close::AfterFlush);
+        }
     }
 
     fn answered(&mut self, op: OpCode, xid: Xid, zxid: Zxid, received: Instant, side: &Side<'_>) {

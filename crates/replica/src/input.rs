@@ -26,6 +26,8 @@ pub struct Connect {
     pub password: Bytes,
     /// The timeout granted, in ms.
     pub timeout_ms: i32,
+    /// Whether a server without a quorum will do, which serves reads alone.
+    pub read_only: bool,
 }
 
 /// Something happened.
@@ -105,6 +107,8 @@ pub enum ClientCommand {
         password: [u8; PASSWORD_LEN],
         /// What packets of the link touch.
         pulse: Arc<Pulse>,
+        /// Whether the server has no quorum and serves reads alone.
+        read_only: bool,
     },
     /// The session it asked for is gone.
     Expired,

@@ -29,7 +29,7 @@ pub use containers::ContainerOptions;
 pub use input::{ClientCommand, Clients, Connect, Input, Output, SharedWatches};
 pub use options::ClientOptions;
 pub use prepare::{Origin, PrepareOptions, WriteRequest};
-pub use replica::{ProposalLen, Recovered, Replica, ReplicaOptions};
+pub use replica::{LocalSessionOptions, ProposalLen, Recovered, Replica, ReplicaOptions};
 pub use session::{Pulse, Sessions};
 pub use snapshot::SnapshotOptions;
 pub use traffic::{Latency, LinkTraffic, Outstanding};

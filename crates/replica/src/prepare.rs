@@ -108,7 +108,13 @@ pub(crate) trait SessionView {
     // Java: SessionTracker.checkSession
     fn check(&self, session: SessionId) -> Result<(), ErrorCode>;
 
-    /// Whether only one server knows the session; it may have no ephemeral nodes then.
+    /// Whether the session may own ephemeral nodes, for which every server has to know it.
+    // Java: SessionTracker.checkGlobalSession
+    fn check_global(&self, session: SessionId) -> Result<(), ErrorCode> {
+        self.check(session)
+    }
+
+    /// Whether only this server knows the session; it may have no ephemeral nodes then.
     fn is_local(&self, _session: SessionId) -> bool {
         false
     }

@@ -59,7 +59,7 @@ pub(crate) fn encode_event(kind: EventType, path: &[u8], zxid: Zxid, out: &mut V
 fn body(request: &Request, caller: &Caller<'_>, side: &Side<'_>, out: &mut Vec<u8>) -> Result<(), ErrorCode> {
     let input = || request.body.clone();
     match request.op {
-        OpCode::Ping => Ok(()),
+        OpCode::Ping | OpCode::CloseSession => Ok(()),
         OpCode::GetData => get_data(&parse(input())?, caller, side, out),
         OpCode::Exists => exists(&parse(input())?, caller, side, out),
         OpCode::GetChildren => get_children(&parse(input())?, false, caller, side, out),

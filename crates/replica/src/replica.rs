@@ -2,7 +2,9 @@
 
 mod leading;
 mod learning;
+mod local;
 mod member;
+mod read_only;
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -22,6 +24,8 @@ use crate::input::{ClientCommand, Connect, Input, Output};
 use crate::overlay::Overlay;
 use crate::password;
 use crate::prepare::{Origin, PrepareContext, PrepareOptions, SessionView, WriteRequest};
+pub use crate::replica::local::LocalSessionOptions;
+use crate::replica::local::LocalView;
 use crate::replica::member::Duty;
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, SnapshotTrigger};
@@ -37,6 +41,8 @@ pub struct ReplicaOptions {
     pub prepare: PrepareOptions,
     /// When snapshots are due.
     pub snapshot: SnapshotOptions,
+    /// Sessions that only one server knows.
+    pub local_sessions: LocalSessionOptions,
     /// How containers and nodes with a time to live are removed.
     pub containers: crate::containers::ContainerOptions,
     /// Seeds what is random on purpose; give the same to get the same run.
@@ -81,6 +87,8 @@ pub struct Replica {
     duty: Duty,
     overlay: Overlay,
     sessions: Sessions,
+    /// Sessions that only this server knows; `None` where every session is for all.
+    local: Option<Sessions>,
     containers: Containers,
     snapshot: SnapshotTrigger,
     /// In zxid order; the front is the oldest not committed.
@@ -124,14 +132,26 @@ impl ProposalLen {
 
 struct View<'a> {
     sessions: &'a Sessions,
+    local: Option<LocalView<'a>>,
     /// The session that asks is carried by another server.
     moved: bool,
 }
 
 impl SessionView for View<'_> {
     fn check(&self, session: SessionId) -> Result<(), ErrorCode> {
+        match self.local.as_ref().and_then(|local| local.check(session, self.sessions)) {
+            Some(verdict) => verdict,
+            None => self.check_global(session),
+        }
+    }
+
+    fn check_global(&self, session: SessionId) -> Result<(), ErrorCode> {
         self.sessions.check(session)?;
         if self.moved { Err(ErrorCode::SessionMoved) } else { Ok(()) }
+    }
+
+    fn is_local(&self, session: SessionId) -> bool {
+        self.local.as_ref().is_some_and(|local| local.contains(session))
     }
 }
 
@@ -153,6 +173,7 @@ impl Replica {
             zab,
             duty,
             overlay: Overlay::default(),
+            local: options.local_sessions.enabled.then(|| Sessions::new(clock, options.tick_ms, next_id)),
             sessions,
             containers: Containers::new(options.containers.clone(), now.instant),
             snapshot: SnapshotTrigger::new(
@@ -176,7 +197,8 @@ impl Replica {
     pub fn handle(&mut self, now: Now, input: Input, tree: &Tree) {
         match input {
             Input::Write { client, request } => {
-                let waiter = Waiter::Write { client, xid: request.xid, op: request.op };
+                let (xid, op) = (request.xid, request.op);
+                let waiter = Waiter::Write { client, xid, op, refusal: None };
                 match self.duty {
                     Duty::Alone => self.write(now, &request, waiter, tree),
                     _ => self.member_write(now, &request, waiter, tree),
@@ -212,7 +234,8 @@ impl Replica {
         } else {
             [None, None]
         };
-        own.into_iter().chain([self.zab.poll_timeout()]).flatten().min()
+        let local = self.local.as_ref().and_then(Sessions::next_expiry);
+        own.into_iter().chain([local, self.zab.poll_timeout()]).flatten().min()
     }
 
     /// Whether [`Self::apply`] has something to do.
@@ -228,6 +251,8 @@ impl Replica {
                     self.apply_txn(exclusive, (&header, &record, digest), waiter);
                 }
                 Ready::Sync { client, xid, body } => exclusive.answer_sync(client, xid, &body),
+                Ready::Refuse { client, xid } => exclusive.refuse(client, xid),
+                Ready::CloseLocal { client, xid } => exclusive.close_local(client, xid),
                 Ready::Serve(role) => self.serve(exclusive, role),
                 Ready::Walk(link) => {
                     let walk = exclusive.tree.begin_walk(self.sessions.persistent());
@@ -253,11 +278,12 @@ impl Replica {
             // A leader that is about to leave: its links end with its role.
             return;
         };
+        let local = self.local.as_ref().map(|local| LocalView::new(local, self.options.server));
         let context = PrepareContext {
             tree,
             zxid,
             unix_ms: now.unix_ms,
-            sessions: &View { sessions: &self.sessions, moved },
+            sessions: &View { sessions: &self.sessions, local, moved },
             options: &self.options.prepare,
         };
         let prepared = if self.has_room || !request.grows() {
@@ -343,13 +369,14 @@ impl Replica {
         }
         self.sessions.resume(session, connect.client).ok()?;
         let pulse = self.sessions.pulse(session)?;
-        Some(ClientCommand::Ready { session, password, pulse })
+        Some(ClientCommand::Ready { session, password, pulse, read_only: false })
     }
 
     fn timeout(&mut self, now: Now, tree: &Tree) {
         if self.duty.proposes() {
             self.end_what_is_due(now, tree);
         }
+        self.expire_local(now);
         self.zab.handle(now.instant, ZabInput::Timeout);
     }
 
@@ -425,6 +452,7 @@ impl Replica {
         self.note_digest(header.zxid, exclusive.tree.digest());
         match change {
             Some(SessionChange::Created { session, timeout_ms }) => {
+                self.make_global(exclusive.now.instant, session);
                 self.sessions.committed(exclusive.now.instant, session, timeout_ms);
                 if let Waiter::Connect(client) = waiter {
                     self.session_ready(exclusive, session, client);
@@ -453,14 +481,15 @@ impl Replica {
         let Some(pulse) = self.sessions.pulse(session) else { return };
         let now_ms = exclusive.clock.ms(exclusive.now.instant);
         exclusive.clients.with(client, &mut |connection| {
-            connection.session_ready(session, password::of_session(session), pulse.clone(), now_ms);
+            connection.session_ready(session, password::of_session(session), pulse.clone(), now_ms, false);
         });
     }
 
     /// The link that asked gets its reply and closes by itself; any other is closed without a word.
     fn session_closed(&mut self, exclusive: &mut Exclusive<'_>, session: SessionId, waiter: Waiter) {
         self.duty.forget(session);
-        let Some(client) = self.sessions.remove(session) else { return };
+        let local = self.local.as_mut().and_then(|local| local.remove(session));
+        let Some(client) = self.sessions.remove(session).or(local) else { return };
         if !matches!(waiter, Waiter::Write { client: asked, .. } if asked == client) {
             exclusive.close(client, Close::Now);
         }

@@ -87,6 +87,18 @@ impl Sessions {
         self.track(now, id, timeout_ms);
     }
 
+    /// Hands a session that is not about to end over to another table, with its link; its timeout in ms.
+    // Java: UpgradeableSessionTracker.upgradeSession
+    pub(crate) fn hand_over(&mut self, now: Instant, id: SessionId, to: &mut Self) -> Option<i32> {
+        self.check(id).ok()?;
+        let session = self.by_id.remove(&id)?;
+        to.track(now, id, session.timeout_ms);
+        let there = to.by_id.get_mut(&id)?;
+        there.pulse = session.pulse;
+        there.client = session.client;
+        Some(session.timeout_ms)
+    }
+
     /// A session that lives, as the leader says, is carried by this link from now on.
     pub(crate) fn adopt(&mut self, now: Instant, id: SessionId, timeout_ms: i32, client: ClientId) {
         self.track(now, id, timeout_ms);
@@ -196,6 +208,11 @@ impl Sessions {
             Some(session) if session.closing => Err(ErrorCode::SessionExpired),
             Some(_) => Ok(()),
         }
+    }
+
+    /// Whether the session's txn is applied.
+    pub(crate) fn is_committed(&self, id: SessionId) -> bool {
+        self.by_id.get(&id).is_some_and(|session| session.committed)
     }
 
     /// Whether the session is known at all.

@@ -206,8 +206,8 @@ impl Driver {
         let now_ms = self.clock.ms(Self::now().instant);
         let mut command = Some(command);
         Reached { links: &self.links, dirty }.with(client, &mut |connection| match command.take() {
-            Some(ClientCommand::Ready { session, password, pulse }) => {
-                connection.session_ready(session, password, pulse, now_ms);
+            Some(ClientCommand::Ready { session, password, pulse, read_only }) => {
+                connection.session_ready(session, password, pulse, now_ms, read_only);
             }
             Some(ClientCommand::Expired) => connection.session_expired(),
             Some(ClientCommand::Close(how)) => connection.close(how),
@@ -371,7 +371,7 @@ impl Driver {
         self.role_signal.notify_all();
         let serves = match role {
             Role::Leading { .. } => member.leader_serves,
-            Role::Following { .. } | Role::Observing { .. } => true,
+            Role::Following { .. } | Role::Observing { .. } | Role::ReadOnly => true,
             _ => false,
         };
         self.serving.store(serves, Ordering::Release);

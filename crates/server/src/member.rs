@@ -94,6 +94,7 @@ fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, StartError> {
         commit_log_count: settings::positive_len(quorum.commit_log_count),
         log_sync: quorum.snapshot_size_factor >= 0.0,
         reconfig: quorum.reconfig_enabled,
+        read_only: config.client_port.read_only_mode,
         observer_master: observer_master_port(config).is_some(),
         seed,
         ..PeerConfig::new(server_id(config)?, ensemble(config)?)

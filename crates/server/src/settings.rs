@@ -5,8 +5,8 @@ use std::time::Duration;
 use oxherd_config::{Config, Mode};
 use oxherd_proto::ServerId;
 use oxherd_replica::{
-    AuthOptions, ClientOptions, ContainerOptions, DigestAlgorithm, PrepareOptions, ReplicaOptions, Scheme,
-    SnapshotOptions,
+    AuthOptions, ClientOptions, ContainerOptions, DigestAlgorithm, LocalSessionOptions, PrepareOptions,
+    ReplicaOptions, Scheme, SnapshotOptions,
 };
 use oxherd_tree::TreeOptions;
 
@@ -99,6 +99,10 @@ pub(crate) fn replica_options(config: &Config, seed: u64) -> Result<ReplicaOptio
         snapshot: SnapshotOptions {
             txns: positive(i64::from(config.storage.snap_count)),
             bytes: (config.storage.snap_size_kb > 0).then(|| positive(config.storage.snap_size_kb) * 1024),
+        },
+        local_sessions: LocalSessionOptions {
+            enabled: config.mode == Mode::Ensemble && config.session.local,
+            upgrade: config.session.local_upgrade,
         },
         containers: ContainerOptions {
             check_interval_ms: positive(config.limits.container_interval_ms),

@@ -12,7 +12,7 @@ use oxherd_admin::{
 };
 use oxherd_config::{Config, Mode};
 use oxherd_proto::{SessionId, Zxid};
-use oxherd_replica::Connection;
+use oxherd_replica::{Connection, Sessions};
 use oxherd_zab::Role;
 use tokio::net::tcp::OwnedReadHalf;
 
@@ -199,6 +199,9 @@ impl StatusSource for Words {
             ephemerals: count(ephemerals),
             data_bytes,
             global_sessions: self.driver.with_replica(|replica, _| count(replica.sessions().len())),
+            local_sessions: self.driver.with_replica(|replica, _| {
+                replica.local_sessions().map_or(0, |sessions| count(sessions.len()))
+            }),
             open_files: std::fs::read_dir("/proc/self/fd").map_or(-1, |entries| count(entries.count())),
             open_files_max: open_files_max(),
             uptime_ms: Driver::now().unix_ms - self.started_unix_ms,
@@ -220,7 +223,8 @@ impl StatusSource for Words {
 
     fn config(&self) -> ShownConfig {
         let mut shown = self.shown.clone();
-        if let Some(ensemble) = &mut shown.ensemble {
+        let has_quorum = self.driver.role() != Some(Role::ReadOnly);
+        if let Some(ensemble) = shown.ensemble.as_mut().filter(|_| has_quorum) {
             let text = self.driver.with_replica(|replica, _| replica.ensemble().to_string());
             ensemble.membership = Some(text);
         }
@@ -245,9 +249,24 @@ impl StatusSource for Words {
 
     fn sessions(&self) -> SessionsStatus {
         let now = Driver::now();
-        let by_deadline = self.driver.with_replica(|replica, _| replica.sessions().by_deadline(now.instant));
         let bucket = |(after_ms, members)| Bucket { expires_ms: now.unix_ms + after_ms, members };
-        SessionsStatus::Tracked(by_deadline.into_iter().map(bucket).collect())
+        let buckets =
+            |sessions: &Sessions| sessions.by_deadline(now.instant).into_iter().map(bucket).collect();
+        let role = self.driver.role();
+        self.driver.with_replica(|replica, _| {
+            let local = replica.local_sessions().map(buckets);
+            match (role, local) {
+                (None, _) | (Some(Role::Leading { .. }), None) => {
+                    SessionsStatus::Tracked(buckets(replica.sessions()))
+                }
+                (Some(Role::Leading { .. }), Some(local)) => {
+                    SessionsStatus::TrackedApart { local, global: buckets(replica.sessions()) }
+                }
+                (Some(_), local) => {
+                    SessionsStatus::Learned { local, global: replica.sessions().persistent() }
+                }
+            }
+        })
     }
 
     fn ephemerals(&self) -> Vec<(SessionId, Vec<String>)> {

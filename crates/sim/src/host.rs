@@ -194,8 +194,8 @@ impl Host {
         let now_ms = self.clock.ms(now.instant);
         let Some(connection) = self.connections.get_mut(&client.0) else { return };
         match command {
-            ClientCommand::Ready { session, password, pulse } => {
-                connection.session_ready(session, password, pulse, now_ms)
+            ClientCommand::Ready { session, password, pulse, read_only } => {
+                connection.session_ready(session, password, pulse, now_ms, read_only)
             }
             ClientCommand::Expired => connection.session_expired(),
             ClientCommand::Close(how) => connection.close(how),

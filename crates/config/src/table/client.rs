@@ -38,7 +38,7 @@ section! {
         /// Close TLS connections at once while the server does not serve.
         early_drop: bool = "netty.server.earlyDropSecureConnectionHandshakes", Property, A, Security, "false";
         /// Serve reads to clients that ask for it while there is no quorum.
-        read_only_mode: bool = "readonlymode.enabled", Bare, M, Ensemble, "false";
+        read_only_mode: bool = "readonlymode.enabled", Bare, M, Honoured, "false";
     }
 }
 
@@ -52,9 +52,9 @@ section! {
         /// Longest session timeout granted, in milliseconds; -1 means twenty ticks.
         timeout_ms_max: i32 = "maxSessionTimeout", File, M, Honoured, "-1";
         /// Sessions start local to their server, outside the replicated state.
-        local: bool = "localSessionsEnabled", File, A, Ensemble, "false";
+        local: bool = "localSessionsEnabled", File, A, Honoured, "false";
         /// A local session that creates an ephemeral node becomes a global one.
-        local_upgrade: bool = "localSessionsUpgradingEnabled", File, A, Ensemble, "false";
+        local_upgrade: bool = "localSessionsUpgradingEnabled", File, A, Honoured, "false";
         /// The txn that closes a session lists the ephemeral nodes it removes.
         close_lists_ephemerals: bool = "closeSessionTxn.enabled", Property, M, Honoured, "true";
     }

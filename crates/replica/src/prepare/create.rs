@@ -49,7 +49,11 @@ impl Asked {
         if mode.is_ephemeral() && ctx.sessions.is_local(session) {
             return Err(ErrorCode::EphemeralOnLocalSession);
         }
-        ctx.sessions.check(session)?;
+        if mode.is_ephemeral() {
+            ctx.sessions.check_global(session)?
+        } else {
+            ctx.sessions.check(session)?
+        }
         Ok(mode)
     }
 

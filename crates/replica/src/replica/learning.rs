@@ -71,7 +71,7 @@ impl Learning {
 
 /// A request as it is passed on.
 // Java: Learner.request
-fn passed(session: SessionId, xid: Xid, op: OpCode, body: &[u8]) -> Bytes {
+pub(super) fn passed(session: SessionId, xid: Xid, op: OpCode, body: &[u8]) -> Bytes {
     let mut data = Vec::with_capacity(16 + body.len());
     session.encode(&mut data);
     xid.encode(&mut data);
@@ -132,7 +132,10 @@ impl Replica {
         }
         let pulse = self.sessions.pulse(session).filter(|_| valid);
         let command = match pulse {
-            Some(pulse) => ClientCommand::Ready { session, password: password::of_session(session), pulse },
+            Some(pulse) => {
+                let password = password::of_session(session);
+                ClientCommand::Ready { session, password, pulse, read_only: false }
+            }
             None => ClientCommand::Expired,
         };
         self.outputs.push_back(Output::Client(client, command));

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use oxherd_proto::{SessionId, TxnHeader};
+use oxherd_proto::{OpCode, SessionId, TxnHeader};
 use oxherd_tree::{ClientId, Tree};
 use oxherd_zab::{
     DurableState, EnsembleConfig, Input as ZabInput, LearnerCounts, Output as ZabOutput, Peer, PeerConfig,
@@ -33,6 +33,8 @@ pub(super) enum Duty {
     Leading(Leading),
     /// Passes on to the leader.
     Learning(Learning),
+    /// Answers reads, for there is no leader.
+    ReadOnly,
 }
 
 impl Duty {
@@ -50,7 +52,7 @@ impl Duty {
         match self {
             Self::Leading(leading) => leading.forget(session),
             Self::Learning(learning) => learning.forget(session),
-            Self::Alone | Self::Idle(_) => {}
+            Self::Alone | Self::Idle(_) | Self::ReadOnly => {}
         }
     }
 }
@@ -129,13 +131,21 @@ impl Replica {
             return self.outputs.push_back(Output::Role(role));
         }
         match role {
-            Role::Leading { .. } | Role::Following { .. } | Role::Observing { .. } => {
+            Role::Leading { .. } | Role::Following { .. } | Role::Observing { .. } | Role::ReadOnly => {
                 self.ready.push_back(Ready::Serve(role));
             }
-            Role::Looking | Role::ReadOnly | Role::Synchronizing { .. } | Role::Stopped { .. } => {
+            Role::Looking | Role::Synchronizing { .. } | Role::Stopped { .. } => {
                 self.idle(now);
                 self.outputs.push_back(Output::Role(role));
             }
+        }
+    }
+
+    /// What counts is what is committed; sessions that only this server knew end with the role.
+    fn restart_sessions(&mut self, now: Instant) {
+        self.sessions.restart(now);
+        if let Some(local) = &mut self.local {
+            local.replace(now, &[]);
         }
     }
 
@@ -151,14 +161,14 @@ impl Replica {
         self.overlay.clear();
         self.proposed.clear();
         self.syncs.clear();
-        self.sessions.restart(now.instant);
+        self.restart_sessions(now.instant);
     }
 
     /// The role begins.
     pub(super) fn serve(&mut self, exclusive: &mut Exclusive<'_>, role: Role) {
         let former = std::mem::replace(&mut self.duty, Duty::Idle(Vec::new()));
         let now = exclusive.now;
-        self.sessions.restart(now.instant);
+        self.restart_sessions(now.instant);
         let config = self.zab.ensemble();
         let (text, version) = (config.to_string(), config.version);
         exclusive.show_config(&text, version);
@@ -173,6 +183,7 @@ impl Replica {
                 }
                 self.route_zab(now, exclusive.tree);
             }
+            Role::ReadOnly => self.duty = Duty::ReadOnly,
             _ => self.duty = Duty::Learning(Learning::new(now.instant)),
         }
     }
@@ -181,33 +192,45 @@ impl Replica {
 
     /// Writes of links that a change of role has closed are not taken any more.
     pub(super) fn member_write(&mut self, now: Now, request: &WriteRequest, waiter: Waiter, tree: &Tree) {
-        let Waiter::Write { client, .. } = waiter else { return };
-        if self.sessions.client(request.session) != Some(client) {
+        let Waiter::Write { client, xid, .. } = waiter else { return };
+        if self.carrier(request.session) != Some(client) {
             return;
         }
-        match self.duty {
-            Duty::Leading(_) => self.lead_write(now, request, waiter, tree),
-            Duty::Learning(_) => self.forward_write(request, waiter),
-            Duty::Alone | Duty::Idle(_) => {}
+        let waiter = match self.duty {
+            Duty::Alone | Duty::Idle(_) => return,
+            Duty::ReadOnly if request.op != OpCode::CloseSession || !self.is_local(request.session) => {
+                return self.ready.push_back(Ready::Refuse { client, xid });
+            }
+            _ => self.local_write(now, request, waiter, tree),
+        };
+        match (waiter, &self.duty) {
+            (Some(waiter), Duty::Leading(_)) => self.lead_write(now, request, waiter, tree),
+            (Some(waiter), Duty::Learning(_)) => self.forward_write(request, waiter),
+            _ => {}
         }
     }
 
     pub(super) fn member_connect(&mut self, now: Now, connect: &Connect, tree: &Tree) {
+        if self.local_connect(now, connect) {
+            return;
+        }
         match self.duty {
             Duty::Leading(_) => self.lead_connect(now, connect, tree),
             Duty::Learning(_) => self.forward_connect(connect),
+            Duty::ReadOnly => self.read_only_connect(now, connect),
             Duty::Alone | Duty::Idle(_) => self.close_client(connect.client),
         }
     }
 
     pub(super) fn member_sync(&mut self, sync: PendingSync, session: SessionId) {
-        if self.sessions.client(session) != Some(sync.client) {
+        if self.carrier(session) != Some(sync.client) {
             return;
         }
         match self.duty {
             // A leader that is about to leave takes no more writes, and no sync may overtake one.
             Duty::Leading(_) if self.zab.next_zxid().is_some() => self.sync(sync.client, sync.xid, sync.body),
             Duty::Learning(_) => self.forward_sync(sync, session),
+            Duty::ReadOnly => self.ready.push_back(Ready::Refuse { client: sync.client, xid: sync.xid }),
             Duty::Leading(_) | Duty::Alone | Duty::Idle(_) => {}
         }
     }
@@ -215,6 +238,9 @@ impl Replica {
     pub(super) fn gone(&mut self, client: ClientId, session: SessionId) {
         self.before_detach(session, client);
         self.sessions.detach(session, client);
+        if let Some(local) = &mut self.local {
+            local.detach(session, client);
+        }
     }
 
     pub(super) fn close_client(&mut self, client: ClientId) {

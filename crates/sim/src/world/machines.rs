@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oxherd_proto::{ServerId, Zxid};
 use oxherd_replica::{
-    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, PrepareOptions, Recovered, Replica,
-    ReplicaOptions, SnapshotOptions,
+    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, LocalSessionOptions, PrepareOptions,
+    Recovered, Replica, ReplicaOptions, SnapshotOptions,
 };
 use oxherd_storage::{CrashOutcome, Layout, SimDisk, StorageError, log_files, snapshots};
 use oxherd_zab::{PeerConfig, Role, StorageCommand, StorageEvent};
@@ -480,6 +480,7 @@ impl World {
             tick_ms: self.plan.tick_ms,
             prepare: PrepareOptions::default(),
             snapshot: SnapshotOptions { txns: self.plan.snap_count, bytes: None },
+            local_sessions: LocalSessionOptions::default(),
             containers: ContainerOptions {
                 check_interval_ms: 60_000,
                 per_minute_max: 10_000,
