@@ -96,6 +96,8 @@ pub struct Session<T> {
     server: usize,
     failures: usize,
     id: SessionId,
+    /// Whether a server of a quorum ever served the session.
+    had_quorum: bool,
     password: [u8; PASSWORD_LEN],
     timeout_ms: i32,
     last_zxid: Zxid,
@@ -121,6 +123,7 @@ impl<T> Session<T> {
             server: 0,
             failures: 0,
             id: SessionId(0),
+            had_quorum: false,
             password: [0; PASSWORD_LEN],
             last_zxid: Zxid::ZERO,
             next_xid: 1,

@@ -36,7 +36,7 @@ pub struct TestEnsemble {
 
 #[derive(Debug)]
 struct TestMember {
-    config: PathBuf,
+    config: Config,
     ports: Ports,
     handle: Option<Handle>,
 }
@@ -79,6 +79,11 @@ impl TestEnsemble {
     ///
     /// Errors: as of [`crate::ServerBuilder::start`], or when the members do not find together in 30 s.
     pub fn start(count: usize) -> Result<Self, StartError> {
+        Self::start_with(count, |_, _| {})
+    }
+
+    /// As [`Self::start`], with settings changed: `change` gets each member's index and configuration.
+    pub fn start_with(count: usize, change: impl Fn(usize, &mut Config)) -> Result<Self, StartError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("oxherd-ensemble-{}-{number}", std::process::id()));
@@ -88,8 +93,11 @@ impl TestEnsemble {
         let ports: Vec<Ports> =
             listeners.iter().map(Listeners::ports).collect::<io::Result<_>>().map_err(StartError::Threads)?;
         for (index, listeners) in listeners.into_iter().enumerate() {
-            let config = write_config(&ensemble.dir, index, &ports)
+            let path = write_config(&ensemble.dir, index, &ports)
                 .map_err(|error| unusable(&ensemble.dir, &error))?;
+            let mut config =
+                Config::from_file(&path).map_err(|error| StartError::Setting(error.to_string()))?;
+            change(index, &mut config);
             let handle = start(&config, listeners)?;
             ensemble.members.push(TestMember { config, ports: ports[index], handle: Some(handle) });
         }
@@ -166,7 +174,8 @@ impl TestMember {
             |role| matches!(role, Role::Leading { .. } | Role::Following { .. } | Role::Observing { .. });
         match &self.handle {
             Some(handle) if !handle.wait_for_role(serves, SERVE_TIMEOUT) => {
-                let reason = format!("{}: no leader was found in {SERVE_TIMEOUT:?}", self.config.display());
+                let dir = self.config.storage.data_dir.display();
+                let reason = format!("{dir}: no leader was found in {SERVE_TIMEOUT:?}");
                 Err(StartError::Recovery(reason))
             }
             _ => Ok(()),
@@ -207,8 +216,7 @@ fn write_config(dir: &Path, index: usize, ports: &[Ports]) -> io::Result<PathBuf
     Ok(path)
 }
 
-fn start(config: &Path, listeners: Listeners) -> Result<Handle, StartError> {
-    let config = Config::from_file(config).map_err(|error| StartError::Setting(error.to_string()))?;
-    let builder = Server::builder(config).worker_threads(1).client_listener(listeners.client);
+fn start(config: &Config, listeners: Listeners) -> Result<Handle, StartError> {
+    let builder = Server::builder(config.clone()).worker_threads(1).client_listener(listeners.client);
     builder.peer_listeners(listeners.learners, listeners.votes).start()
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use oxherd_proto::{
     AuthPacket, ConnectReply, ConnectRequest, DecodeError, ErrorCode, Input as Decoder, Jute, OpCode,
-    ReplyHeader, RequestHeader, Str, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
+    ReplyHeader, RequestHeader, SessionId, Str, WatcherEvent, Xid, Zxid, begin_frame, end_frame,
 };
 
 use super::{Output, Phase, ROUND_PAUSE, Session};
@@ -20,7 +20,9 @@ impl<T> Session<T> {
             protocol_version: 0,
             last_zxid_seen: self.last_zxid,
             timeout_ms: self.options.timeout_ms,
-            session: self.id,
+            // A session that only a read-only server knows means nothing to another.
+            // Java: ClientCnxn.primeConnection
+            session: if self.had_quorum { self.id } else { SessionId(0) },
             password: Some(Bytes::copy_from_slice(&self.password)),
             read_only: Some(self.options.read_only),
         };
@@ -125,6 +127,7 @@ impl<T> Session<T> {
         let read_only = reply.read_only.unwrap_or(false);
         (self.id, self.password, self.timeout_ms) = (reply.session, reply.password, reply.timeout_ms);
         self.failures = 0;
+        self.had_quorum |= !read_only;
         self.phase = Phase::Live { read_only };
         let state = self.keeper_state();
         self.tell_state(state);
