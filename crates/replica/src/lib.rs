@@ -5,6 +5,7 @@
 //! (or the simulator) owns sockets, files, threads and clocks; nothing here knows them.
 
 mod auth;
+mod batch;
 mod clock;
 mod commit;
 mod connection;
@@ -22,6 +23,7 @@ mod snapshot;
 mod traffic;
 
 pub use auth::{AuthOptions, DigestAlgorithm, Scheme};
+pub use batch::{BatchOptions, Batching};
 pub use clock::{Clock, Now};
 pub use commit::Exclusive;
 pub use connection::{Close, Connection, OUTBOX_BYTES_MAX, OUTBOX_PAUSE_BYTES, Side, WAITING_MAX};

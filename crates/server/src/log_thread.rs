@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use oxherd_config::Config;
 use oxherd_proto::Zxid;
-use oxherd_replica::Input;
+use oxherd_replica::{Batching, Input};
 use oxherd_storage::{Layout, Log, OsDisk, StorageError};
 use oxherd_tree::TreeOptions;
 use oxherd_zab::{StorageCommand, StorageEvent};
@@ -19,6 +19,7 @@ use tracing::{error, warn};
 
 use crate::data::Files;
 use crate::driver::Driver;
+use crate::settings;
 
 /// Commands on their way to the log thread. Bounded by what clients may have outstanding.
 #[derive(Debug, Default)]
@@ -105,6 +106,7 @@ pub(crate) fn start(
         tree,
         driver,
         slow_sync_ms: config.storage.sync_warning_ms,
+        batching: Batching::new(settings::batch_options(config), Driver::now().instant),
         has_room: true,
     };
     std::thread::Builder::new().name("log".to_owned()).spawn(move || thread.run())
@@ -118,19 +120,36 @@ struct LogThread {
     tree: TreeOptions,
     driver: Arc<Driver>,
     slow_sync_ms: i64,
+    /// When what waits is synced.
+    batching: Batching,
     has_room: bool,
 }
 
 impl LogThread {
     fn run(&mut self) {
+        let mut batch = Vec::new();
         loop {
-            let queue = &self.driver.log;
-            let commands = if self.has_room { queue.take() } else { queue.take_within(FULL_DISK_PAUSE) };
-            let Some(commands) = commands else { return };
-            if let Err(error) = self.carry_out(commands) {
+            let commands = self.next_commands(&batch);
+            let is_over = commands.is_none();
+            if let Err(error) = self.carry_out(commands.unwrap_or_default(), &mut batch) {
                 return self.fail(&error.to_string());
             }
+            if is_over {
+                return;
+            }
             self.look_for_room();
+        }
+    }
+
+    /// What the queue has, waiting for it as long as may be; `None` when it is over.
+    fn next_commands(&self, batch: &[(Zxid, Bytes)]) -> Option<Vec<LogCommand>> {
+        let queue = &self.driver.log;
+        if !batch.is_empty() {
+            queue.take_within(self.batching.patience(Driver::now().instant))
+        } else if self.has_room {
+            queue.take()
+        } else {
+            queue.take_within(FULL_DISK_PAUSE)
         }
     }
 
@@ -138,22 +157,36 @@ impl LogThread {
         self.driver.submit_one(Input::Storage(StorageEvent::Failed(reason.to_owned())));
     }
 
-    fn carry_out(&mut self, commands: Vec<LogCommand>) -> Result<(), StorageError> {
-        let mut batch = Vec::with_capacity(commands.len());
+    /// Appends to `batch`, and syncs it when it is time; everything but an append waits for what is before it.
+    fn carry_out(
+        &mut self,
+        commands: Vec<LogCommand>,
+        batch: &mut Vec<(Zxid, Bytes)>,
+    ) -> Result<(), StorageError> {
+        let came = !commands.is_empty();
+        let now = Driver::now().instant;
         for command in commands {
             match command {
-                LogCommand::Storage(StorageCommand::Append { zxid, payload }) => batch.push((zxid, payload)),
+                LogCommand::Storage(StorageCommand::Append { zxid, payload }) => {
+                    batch.push((zxid, payload));
+                    if self.batching.is_due(now, batch.len()) {
+                        self.append(batch)?;
+                    }
+                }
                 LogCommand::Roll => {
-                    self.append(&mut batch)?;
+                    self.append(batch)?;
                     self.log.roll();
                 }
                 LogCommand::Storage(other) => {
-                    self.append(&mut batch)?;
+                    self.append(batch)?;
                     self.member_command(other)?;
                 }
             }
         }
-        self.append(&mut batch)
+        if came && !self.batching.patience(Driver::now().instant).is_zero() {
+            return Ok(());
+        }
+        self.append(batch)
     }
 
     /// One write, one sync, one answer.
@@ -170,6 +203,7 @@ impl LogThread {
         }
         self.sync()?;
         batch.clear();
+        self.batching.synced(Driver::now().instant);
         self.driver.statistics.metrics.sync_processor_batch_size.add(size);
         self.driver.submit_one(Input::Storage(StorageEvent::Synced(last)));
         Ok(())

@@ -5,8 +5,8 @@ use std::time::Duration;
 use oxherd_config::{Config, Mode};
 use oxherd_proto::ServerId;
 use oxherd_replica::{
-    AuthOptions, ClientOptions, ContainerOptions, DigestAlgorithm, LocalSessionOptions, PrepareOptions,
-    ReplicaOptions, Scheme, SnapshotOptions,
+    AuthOptions, BatchOptions, ClientOptions, ContainerOptions, DigestAlgorithm, LocalSessionOptions,
+    PrepareOptions, ReplicaOptions, Scheme, SnapshotOptions,
 };
 use oxherd_tree::TreeOptions;
 
@@ -124,6 +124,18 @@ fn prepare_options(config: &Config) -> Result<PrepareOptions, StartError> {
         reconfig: config.quorum.reconfig_enabled,
         auth: auth_options(config)?,
     })
+}
+
+// Java: ZooKeeperServer.MAX_WRITE_QUEUE_POLL_SIZE
+pub(crate) fn batch_options(config: &Config) -> BatchOptions {
+    let storage = &config.storage;
+    let delay_ms = u64::try_from(storage.flush_delay_ms).unwrap_or(0);
+    let idle_ms = storage.idle_flush_ms.map_or(delay_ms / 3, |idle| u64::try_from(idle).unwrap_or(0));
+    BatchOptions {
+        delay: Duration::from_millis(delay_ms),
+        idle: Duration::from_millis(idle_ms),
+        len_max: usize::try_from(storage.batch_max).unwrap_or(0),
+    }
 }
 
 pub(crate) fn port_limits(config: &Config) -> PortLimits {

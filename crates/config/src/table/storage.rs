@@ -23,12 +23,12 @@ section! {
         force_sync: bool = "forceSync", Property, M, Honoured, "yes";
         /// Milliseconds from which a sync of the log is reported as slow.
         sync_warning_ms: i64 = "fsync.warningthresholdms", PropertyOrBare, A, Honoured, "1000";
-        /// Milliseconds a batch waits for more txns before it is synced.
-        flush_delay_ms: i64 = "flushDelay", Property, A, Later, "0";
-        /// Milliseconds an idle queue is watched before a flush; absent means a third of the delay.
-        idle_flush_ms: Option<i64> = "maxWriteQueuePollTime", Property, A, Later, "";
-        /// Txns synced together at most.
-        batch_max: i32 = "maxBatchSize", Property, A, Later, "1000";
+        /// Least milliseconds from one sync to the next, unless a batch is full or no more txns come; 0 syncs at once.
+        flush_delay_ms: i64 = "flushDelay", Property, A, Honoured, "0";
+        /// Milliseconds without another txn after which a batch is synced before its delay is over; absent means a third of the delay.
+        idle_flush_ms: Option<i64> = "maxWriteQueuePollTime", Property, A, Honoured, "";
+        /// Txns synced together at most; 0 or less means no limit.
+        batch_max: i32 = "maxBatchSize", Property, A, Honoured, "1000";
         /// Compression of snapshots: empty, `gz` or `snappy`.
         compression: String = "snapshot.compression.method", Property, M, Honoured, "";
         /// Accept logs without any snapshot beside them.
