@@ -1,9 +1,10 @@
 //! A committed txn meets the tree: events, then replies, in one exclusive step.
 
+use bytes::Bytes;
 use oxherd_metrics::Statistics;
 use oxherd_proto::{
-    Create2Response, CreateResponse, ErrorCode, Jute, OpCode, SessionId, SyncRequest, TxnHeader, TxnRecord,
-    Xid, Zxid, encode_multi_results,
+    Create2Response, CreateResponse, ErrorCode, GetDataResponse, Jute, OpCode, SessionId, SyncRequest,
+    TxnHeader, TxnRecord, Xid, Zxid, encode_multi_results,
 };
 use oxherd_tree::{Change, ClientId, Outcome, Tree};
 use oxherd_zab::{LinkId, Role};
@@ -13,6 +14,9 @@ use crate::connection::{Close, Connection, Side};
 use crate::input::{Clients, SharedWatches};
 use crate::options::ClientOptions;
 use crate::traffic::Outstanding;
+
+/// Where clients read the membership.
+pub(crate) const CONFIG_PATH: &[u8] = b"/zookeeper/config";
 
 /// Who waits for a txn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +36,7 @@ pub(crate) enum Ready {
     /// A committed txn.
     Txn { header: TxnHeader, record: TxnRecord, digest: Option<u64>, waiter: Waiter },
     /// A sync whose turn came.
-    Sync { client: ClientId, xid: Xid, body: bytes::Bytes },
+    Sync { client: ClientId, xid: Xid, body: Bytes },
     /// A write that a server without a quorum does not take.
     Refuse { client: ClientId, xid: Xid },
     /// The end of a session that only this server knew.
@@ -147,7 +151,7 @@ impl Exclusive<'_> {
         self.with(client, |connection, side| {
             let Some(outcome) = outcome.take() else { return };
             let error = if let Outcome::Error(code) = outcome { code } else { ErrorCode::Ok };
-            connection.complete(xid, error, |out| encode_outcome(op, outcome, out), side);
+            connection.complete(xid, error, |out| encode_outcome(op, outcome, side.tree, out), side);
         });
     }
 
@@ -160,7 +164,7 @@ impl Exclusive<'_> {
     }
 
     /// Answers a sync: everything committed before it is applied by now.
-    pub(crate) fn answer_sync(&mut self, client: ClientId, xid: Xid, body: &bytes::Bytes) {
+    pub(crate) fn answer_sync(&mut self, client: ClientId, xid: Xid, body: &Bytes) {
         let request = SyncRequest::from_bytes(body.clone());
         self.with(client, |connection, side| {
             let error = if request.is_ok() { ErrorCode::Ok } else { ErrorCode::MarshallingError };
@@ -190,8 +194,12 @@ impl Exclusive<'_> {
 
 /// The record of a reply.
 // Java: FinalRequestProcessor.processRequest
-fn encode_outcome(op: OpCode, outcome: Outcome, out: &mut Vec<u8>) {
+fn encode_outcome(op: OpCode, outcome: Outcome, tree: &Tree, out: &mut Vec<u8>) {
     match outcome {
+        Outcome::DataSet(stat) if op == OpCode::Reconfig => {
+            let data = tree.node(CONFIG_PATH).and_then(|node| node.data().map(Bytes::copy_from_slice));
+            GetDataResponse { data, stat }.encode(out);
+        }
         Outcome::Created { path, .. } if op == OpCode::Create => CreateResponse { path }.encode(out),
         Outcome::Created { path, stat } => Create2Response { path, stat }.encode(out),
         Outcome::DataSet(stat) | Outcome::AclSet(stat) => stat.encode(out),

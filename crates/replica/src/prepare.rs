@@ -13,6 +13,7 @@ mod create;
 pub(crate) mod digest;
 mod multi;
 mod owner;
+pub(crate) mod reconfig;
 mod session;
 
 #[cfg(test)]
@@ -22,8 +23,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use oxherd_proto::{
-    Acl, ErrorCode, Id, Jute, OpCode, ReconfigRequest, SessionId, Str, TxnDigest, TxnHeader, TxnRecord, Xid,
-    Zxid,
+    Acl, ErrorCode, Id, Jute, OpCode, SessionId, Str, TxnDigest, TxnHeader, TxnRecord, Xid, Zxid,
 };
 use oxherd_tree::Tree;
 
@@ -83,6 +83,10 @@ pub struct PrepareOptions {
     pub close_session_paths: bool,
     /// Whether the membership may change (`reconfigEnabled`).
     pub reconfig: bool,
+    /// Whether an ensemble keeps two voters at least (`standaloneEnabled`).
+    pub standalone_enabled: bool,
+    /// Whether a member may have several addresses (`multiAddress.enabled`).
+    pub multi_address: bool,
     /// Schemes an ACL may name.
     pub auth: AuthOptions,
 }
@@ -97,6 +101,8 @@ impl Default for PrepareOptions {
             enforce_quota: false,
             close_session_paths: true,
             reconfig: false,
+            standalone_enabled: true,
+            multi_address: false,
             auth: AuthOptions::default(),
         }
     }
@@ -132,6 +138,8 @@ pub(crate) struct PrepareContext<'a> {
     pub(crate) sessions: &'a dyn SessionView,
     /// What the operator set.
     pub(crate) options: &'a PrepareOptions,
+    /// Who belongs to the ensemble; `None` for a server alone.
+    pub(crate) membership: Option<&'a dyn reconfig::Membership>,
 }
 
 /// A txn that is ready to be proposed.
@@ -187,7 +195,7 @@ impl Overlay {
             OpCode::SetData => self.set_data(ctx, request, decode(request)?),
             OpCode::SetAcl => self.set_acl(ctx, request, decode(request)?),
             OpCode::Multi => self.multi(ctx, request),
-            OpCode::Reconfig => Self::reconfig(ctx, request),
+            OpCode::Reconfig => self.reconfig(ctx, request, &decode(request)?),
             OpCode::CreateSession => Self::create_session(request),
             OpCode::CloseSession => Ok(self.close_session(ctx, request.session)),
             OpCode::DeleteContainer if request.origin == Origin::Internal => {
@@ -195,16 +203,6 @@ impl Overlay {
             }
             _ => Err(ErrorCode::Unimplemented),
         }
-    }
-
-    /// A server alone has no membership to change.
-    fn reconfig(ctx: &PrepareContext<'_>, request: &WriteRequest) -> Result<TxnRecord, ErrorCode> {
-        decode::<ReconfigRequest>(request)?;
-        if !ctx.options.reconfig {
-            return Err(ErrorCode::ReconfigDisabled);
-        }
-        ctx.sessions.check(request.session)?;
-        Err(ErrorCode::Unimplemented)
     }
 }
 

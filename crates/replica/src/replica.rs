@@ -285,6 +285,7 @@ impl Replica {
             unix_ms: now.unix_ms,
             sessions: &View { sessions: &self.sessions, local, moved },
             options: &self.options.prepare,
+            membership: (!matches!(self.duty, Duty::Alone)).then_some(&self.zab),
         };
         let prepared = if self.has_room || !request.grows() {
             self.overlay.prepare(&context, request)

@@ -122,6 +122,8 @@ fn prepare_options(config: &Config) -> Result<PrepareOptions, StartError> {
         enforce_quota: config.limits.enforce_quota,
         close_session_paths: config.session.close_lists_ephemerals,
         reconfig: config.quorum.reconfig_enabled,
+        standalone_enabled: config.quorum.standalone_enabled,
+        multi_address: config.quorum.multi_address,
         auth: auth_options(config)?,
     })
 }

@@ -75,7 +75,7 @@ impl Discovering {
             protocol_version: LearnerInfo::PROTOCOL_VERSION,
             config_version: local.members.active().version,
         };
-        let kind = if local.is_voter() { PacketType::FollowerInfo } else { PacketType::ObserverInfo };
+        let kind = if local.is_observer() { PacketType::ObserverInfo } else { PacketType::FollowerInfo };
         let accepted = Zxid::new(local.accepted_epoch, 0);
         local.send(upstream.link, packet::with_data(kind, accepted, info.to_bytes()));
         Self { upstream, storing: None }

@@ -36,6 +36,14 @@ pub struct Member {
     pub client: Option<(String, u16)>,
 }
 
+impl Member {
+    /// Reads one server's value, the part behind `server.N=`; `None` when it has another shape.
+    // Java: QuorumPeer.QuorumServer.initializeWithAddressString
+    pub fn parse(value: &str) -> Option<Self> {
+        member(value)
+    }
+}
+
 /// Who belongs to an ensemble and what makes a quorum.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EnsembleConfig {
@@ -113,6 +121,28 @@ impl EnsembleConfig {
     /// Whether this server votes.
     pub fn is_voter(&self, server: ServerId) -> bool {
         self.members.get(&server).is_some_and(|member| member.voter)
+    }
+
+    /// Whether this server is named as one that does not vote. One that is not named at all learns as a
+    /// follower, and its acknowledgements do not count.
+    // Java: QuorumPeer.updateLearnerType
+    pub fn is_observer(&self, server: ServerId) -> bool {
+        self.members.get(&server).is_some_and(|member| !member.voter)
+    }
+
+    /// Whether both name the same servers and quorums; their versions may differ.
+    // Java: QuorumMaj.equals, QuorumHierarchical.equals
+    pub fn is_same_ensemble(&self, other: &Self) -> bool {
+        self.members == other.members && self.groups == other.groups && self.weights == other.weights
+    }
+
+    /// Where learners of this server go, when it votes; sorted.
+    pub(crate) fn voter_places(&self, server: ServerId) -> Option<Vec<(&str, u16)>> {
+        let member = self.members.get(&server).filter(|member| member.voter)?;
+        let places = member.addresses.iter().map(|address| (address.host.as_str(), address.peer_port));
+        let mut places: Vec<_> = places.collect();
+        places.sort_unstable();
+        Some(places)
     }
 
     /// All voters, in order.

@@ -183,7 +183,8 @@ impl Looking {
         } else {
             ballots.get(&leader).is_some_and(|ballot| ballot.state == PeerState::Leading)
         };
-        confirmed && local.members.is_quorum(&agreeing.collect())
+        // A proposed configuration that this leader's ensemble gave up must not keep the server out.
+        confirmed && local.members.active().is_quorum(&agreeing.collect())
     }
 
     fn propose(&mut self, vote: Vote, local: &mut Local) {

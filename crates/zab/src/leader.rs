@@ -16,6 +16,7 @@ use crate::io::{CloseReason, LinkId, Output, Role};
 use crate::learners::{LearnerEvent, Learners, Stage as LearnerStage};
 use crate::local::Local;
 use crate::packet;
+use crate::quorum::Quorums;
 use crate::storage::{StorageCommand, StorageEvent};
 use crate::synchronize::Bounds;
 
@@ -36,6 +37,8 @@ pub(crate) enum Outcome {
     Stay,
     /// It leads no longer.
     Look,
+    /// It leads no longer, and this server does.
+    GoTo(ServerId),
     /// It ends.
     Stop,
 }
@@ -73,11 +76,13 @@ struct Leaving {
 
 #[derive(Debug)]
 pub(crate) struct Leader {
-    learners: Learners,
+    pub(crate) learners: Learners,
     stage: Stage,
     epoch: Epoch,
     /// Last proposed; the epoch's start before the first.
-    last: Zxid,
+    pub(crate) last: Zxid,
+    /// Who must hold a proposal before it is committed.
+    pub(crate) quorums: Quorums,
     /// When the stage must have been passed.
     deadline: Option<Instant>,
     ping_at: Option<Instant>,
@@ -100,6 +105,7 @@ impl Leader {
             stage: Stage::Broadcast,
             last,
             epoch: last.epoch(),
+            quorums: Quorums::new(local.members.active().clone()),
             alone: true,
             ..Self::empty(local.config.counter_max)
         }
@@ -128,6 +134,7 @@ impl Leader {
             stage: Stage::Broadcast,
             epoch: Epoch(0),
             last: Zxid::ZERO,
+            quorums: Quorums::default(),
             deadline: None,
             ping_at: None,
             counts: false,
@@ -312,7 +319,9 @@ impl Leader {
         local.commit(local.history.appended());
         let newest = local.members.newest().clone();
         let me = local.me();
-        let moved = local.activate_config(newest, me, None);
+        self.quorums = Quorums::new(newest.clone());
+        let designated = self.designated(Zxid(i64::MIN), &newest, local);
+        let moved = local.activate_config(newest, me, Some(designated));
         local.unexplained = false;
         local.vote.epoch = self.epoch;
         local.set_role(Role::Leading { epoch: self.epoch });
@@ -356,6 +365,7 @@ impl Leader {
     pub(crate) fn propose(&mut self, zxid: Zxid, payload: Bytes, local: &mut Local) {
         assert_eq!(Some(zxid), self.next_zxid(), "proposals are contiguous");
         self.last = zxid;
+        self.see_proposed(zxid, &payload, local);
         self.learners.propose(zxid, &payload, local);
         local.append(zxid, payload);
         if self.next_zxid().is_none() {
@@ -365,21 +375,26 @@ impl Leader {
 
     // Java: Leader.tryToCommit
     fn try_commit(&mut self, local: &mut Local) {
-        if !matches!(self.stage, Stage::Broadcast) {
+        if !matches!(self.stage, Stage::Broadcast) || self.is_gone() {
             return;
         }
         let Some(zxid) = self.agreed(local) else { return };
         let before = local.history.committed();
         let txns: Vec<_> = local.history.undelivered(before, zxid).cloned().collect();
         for (zxid, payload) in &txns {
-            self.learners.commit(*zxid, payload, local);
+            let next_leader = self.announce_commit(*zxid, payload, local);
             self.answer_learners(*zxid, local);
+            if let Some(next_leader) = next_leader {
+                local.commit(*zxid);
+                return self.hand_over(next_leader, local);
+            }
         }
         local.commit(zxid);
+        self.quorums.committed(zxid);
         self.release_syncs(local);
     }
 
-    /// The last zxid that a quorum holds, when that is news.
+    /// The last zxid that all quorums concerned hold, when that is news.
     fn agreed(&self, local: &Local) -> Option<Zxid> {
         let mut held = BTreeMap::from([(local.me(), local.history.logged())]);
         for (_, learner) in self.learners.iter() {
@@ -387,14 +402,7 @@ impl Leader {
                 held.insert(learner.server, learner.acked);
             }
         }
-        let mut marks: Vec<Zxid> = held.values().copied().collect();
-        marks.sort_unstable();
-        let holders = |mark: &Zxid| -> BTreeSet<ServerId> {
-            held.iter().filter(|(_, zxid)| *zxid >= mark).map(|(server, _)| *server).collect()
-        };
-        let committed = local.history.committed();
-        let mut news = marks.into_iter().rev().take_while(|mark| *mark > committed);
-        news.find(|mark| local.members.is_quorum(&holders(mark)))
+        self.quorums.agreed(local.history.committed(), &held)
     }
 
     /// A sync of one of this server's own clients.
@@ -493,11 +501,25 @@ impl Leader {
         }
     }
 
+    /// Leaves in a moment, whatever is on its way.
+    pub(crate) fn leave_at(&mut self, until: Instant, outcome: Outcome) {
+        self.leaving = Some(Leaving { outcome, until });
+    }
+
+    /// Whether it has handed over and commits nothing more.
+    fn is_gone(&self) -> bool {
+        self.leaving.is_some_and(|leaving| matches!(leaving.outcome, Outcome::GoTo(_)))
+    }
+
     /// Whether a leaving leader may go: all is committed and each synchronized voter holds it.
     fn outcome(&self, local: &Local) -> Outcome {
         let Some(leaving) = self.leaving else { return Outcome::Stay };
+        if self.is_gone() {
+            return if local.now() >= leaving.until { leaving.outcome } else { Outcome::Stay };
+        }
         let end = local.history.appended();
-        let voters = self.learners.iter().filter(|(_, learner)| !learner.observer);
+        let active = local.members.active();
+        let voters = self.learners.iter().filter(|(_, learner)| active.is_voter(learner.server));
         let behind =
             voters.filter(|(_, learner)| learner.stage == LearnerStage::Synced && learner.acked < end);
         let done = local.history.committed() == end && local.is_settled() && behind.count() == 0;

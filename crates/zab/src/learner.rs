@@ -30,7 +30,8 @@ enum SyncOrigin {
 pub(crate) struct Learner {
     pub(crate) upstream: Upstream,
     pub(crate) epoch: Epoch,
-    voter: bool,
+    /// Acknowledges proposals; an observer hears of what is committed only.
+    follows: bool,
     /// Proposals that were appended and owe an ACK.
     unacked: VecDeque<Zxid>,
     /// Sessions heard of since the last ping, with their timeouts.
@@ -43,15 +44,16 @@ pub(crate) struct Learner {
 impl Learner {
     pub(crate) fn start(caught_up: CaughtUp, local: &mut Local) -> Self {
         let CaughtUp { upstream, epoch, held } = caught_up;
-        let voter = local.is_voter();
-        let serves = voter && local.config.observer_master;
+        let follows = !local.is_observer();
+        let serves = follows && local.config.observer_master;
         let leader = upstream.leader;
-        let role = if voter { Role::Following { leader, epoch } } else { Role::Observing { leader, epoch } };
+        let role =
+            if follows { Role::Following { leader, epoch } } else { Role::Observing { leader, epoch } };
         local.set_role(role);
         let mut learner = Self {
             upstream,
             epoch,
-            voter,
+            follows,
             unacked: VecDeque::new(),
             touched: BTreeMap::new(),
             syncs: VecDeque::new(),
@@ -96,7 +98,7 @@ impl Learner {
 
     pub(crate) fn packet(&mut self, packet: QuorumPacket, local: &mut Local) -> Result<(), Parting> {
         self.upstream.heard = local.now();
-        match (packet.kind, self.voter) {
+        match (packet.kind, self.follows) {
             (PacketType::Ping, _) => self.ping(packet.zxid, local),
             (PacketType::Proposal, true) => self.proposal(packet, local)?,
             (PacketType::Commit, true) => self.commit(packet.zxid, local)?,
@@ -146,7 +148,7 @@ impl Learner {
     }
 
     fn append(&mut self, zxid: Zxid, payload: Bytes, local: &mut Local) {
-        if self.voter {
+        if self.follows {
             self.unacked.push_back(zxid);
         }
         local.append(zxid, payload);

@@ -439,6 +439,27 @@ impl Learners {
         }
     }
 
+    /// As [`Self::commit`], for a txn that changes the ensemble: the packets say who leads from here on.
+    // Java: Leader.commitAndActivate, Leader.informAndActivate
+    pub(crate) fn commit_and_activate(
+        &self,
+        zxid: Zxid,
+        designated: ServerId,
+        payload: &Bytes,
+        local: &mut Local,
+    ) {
+        let designated = Bytes::copy_from_slice(&designated.0.to_be_bytes());
+        let inform = Bytes::from([&designated[..], payload].concat());
+        for (link, learner) in self.links.iter().filter(|(_, learner)| learner.is_forwarded()) {
+            let packet = if learner.observer {
+                packet::with_data(PacketType::InformAndActivate, zxid, inform.clone())
+            } else {
+                packet::with_data(PacketType::CommitAndActivate, zxid, designated.clone())
+            };
+            local.send(*link, packet);
+        }
+    }
+
     /// The same packet to every learner that is forwarded to.
     pub(crate) fn relay(&self, packet: &QuorumPacket, local: &mut Local) {
         for (link, _) in self.links.iter().filter(|(_, learner)| learner.is_forwarded()) {
@@ -470,6 +491,14 @@ impl Learners {
         for (link, reason) in late {
             self.drop_link(link, CloseReason::TimedOut(reason), local);
         }
+    }
+
+    /// Followers that get all proposals and were heard of within the limits.
+    // Java: Leader.isQuorumSynced
+    pub(crate) fn forwarded(&self, local: &Local) -> BTreeSet<ServerId> {
+        let alive = self.alive(local);
+        let followers = self.links.values().filter(|learner| learner.is_forwarded() && !learner.observer);
+        followers.map(|learner| learner.server).filter(|server| alive.contains(server)).collect()
     }
 
     /// Servers that were heard of within the limits; one that synchronizes has more time.

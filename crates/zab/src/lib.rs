@@ -14,6 +14,7 @@
 //! | `synchronize`, `learners` | the leader's side of bringing learners to its history |
 //! | `catch_up` | the learner's side of the same |
 //! | `leader`, `learner`, `observer_master` | broadcast |
+//! | `reconfig` | a leader that changes the ensemble |
 //! | `history` | what is logged, durable, committed, delivered |
 
 mod catch_up;
@@ -32,6 +33,7 @@ mod observer_master;
 mod packet;
 mod peer;
 mod quorum;
+mod reconfig;
 pub mod storage;
 mod synchronize;
 

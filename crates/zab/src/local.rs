@@ -102,6 +102,11 @@ impl Local {
         self.members.active().is_voter(self.me())
     }
 
+    /// Whether it learns without acknowledging anything.
+    pub(crate) fn is_observer(&self) -> bool {
+        self.members.active().is_observer(self.me())
+    }
+
     /// The zxid this server votes and synchronizes with: the end of its durable log, −1 when unexplained.
     // Java: QuorumPeer.getLastLoggedZxid, which asks the memory instead
     pub(crate) fn last_zxid(&self) -> Zxid {
@@ -199,24 +204,27 @@ impl Local {
             return false;
         }
         let text = config.to_string();
-        let was_voter = self.is_voter();
+        let was_observer = self.is_observer();
         let Some(former) = self.members.activate(config) else { return false };
         self.out.push_back(Output::ConfigActive { text });
-        let address = |config: &EnsembleConfig| {
-            let member = config.members.get(&leader).filter(|member| member.voter);
-            member.map(|member| member.addresses.clone())
-        };
+        let active = self.members.active();
+        if former.is_same_ensemble(active) {
+            return false;
+        }
         let moved = match designated {
             Some(designated) => designated != leader,
-            None => address(&former).is_none() || address(&former) != address(self.members.active()),
+            None => {
+                let place = former.voter_places(leader);
+                place.is_none() || place != active.voter_places(leader)
+            }
         };
-        was_voter != self.is_voter() || moved
+        was_observer != self.is_observer() || moved
     }
 
     /// The follower an observer goes to in the leader's place, another one each time.
     // Java: QuorumPeer.findLearnerMaster
     pub(crate) fn pick_observer_master(&mut self, leader: ServerId) -> Option<ServerId> {
-        if self.is_voter() || !self.config.observer_master {
+        if !self.is_observer() || !self.config.observer_master {
             return None;
         }
         let followers: Vec<_> = self.members.active().voters().filter(|server| *server != leader).collect();

@@ -1,10 +1,10 @@
 //! One server of the ensemble: holds the current phase and routes inputs to it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use oxherd_proto::{Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
+use oxherd_proto::{Epoch, Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
 
 use crate::catch_up::CatchUp;
 use crate::config::{DurableState, PeerConfig};
@@ -159,6 +159,15 @@ impl Peer {
         self.local.history.committed()
     }
 
+    /// Voters of `config` that hold this leader's history and follow it, itself included when it votes
+    /// there; nobody unless it leads.
+    pub fn synced_with(&self, config: &EnsembleConfig) -> BTreeSet<ServerId> {
+        match &self.phase {
+            Phase::Leading(leader) => leader.synced_with(config, &self.local),
+            _ => BTreeSet::new(),
+        }
+    }
+
     /// Whom it leads; nobody unless it leads.
     pub fn learners(&self) -> LearnerCounts {
         match &self.phase {
@@ -265,6 +274,10 @@ impl Peer {
             (LinkKind::Learner, Phase::Settling(_) | Phase::Looking(_)) => {
                 self.early.up(link, &mut self.local)
             }
+            // The leader may have named this server its successor: others hear of it earlier.
+            (LinkKind::Learner, Phase::Learning(_)) if self.local.config.reconfig => {
+                self.early.up(link, &mut self.local)
+            }
             _ => self.local.close(link, CloseReason::RoleChanged),
         }
     }
@@ -339,8 +352,8 @@ impl Peer {
             Phase::Looking(looking) => return looking.answer_stranger(from, &mut self.local),
             Phase::Stopped => return,
             Phase::Leading(_) => PeerState::Leading,
-            _ if self.local.is_voter() => PeerState::Following,
-            _ => PeerState::Observing,
+            _ if self.local.is_observer() => PeerState::Observing,
+            _ => PeerState::Following,
         };
         if !is_voter || notification.state == PeerState::Looking {
             let round = if is_voter { self.local.vote.round } else { self.local.round };
@@ -359,10 +372,7 @@ impl Peer {
         let leader = self.local.vote.leader;
         let news = config.version > before.version;
         self.local.activate_config(config, leader, None);
-        let now = self.local.members.active();
-        let same =
-            before.members == now.members && before.groups == now.groups && before.weights == now.weights;
-        news && !same
+        news && !before.is_same_ensemble(self.local.members.active())
     }
 
     fn packet(&mut self, link: LinkId, packet: QuorumPacket) {
@@ -377,7 +387,7 @@ impl Peer {
             Phase::Learning(learner) if learner.serves(link) => {
                 learner.observer_packet(link, packet, &mut self.local);
             }
-            Phase::Settling(_) | Phase::Looking(_) => self.early.packet(link, packet),
+            Phase::Settling(_) | Phase::Looking(_) | Phase::Learning(_) => self.early.packet(link, packet),
             _ => {}
         }
     }
@@ -485,6 +495,8 @@ impl Peer {
     fn settled(&mut self) {
         let Phase::Settling(settling) = std::mem::replace(&mut self.phase, Phase::Stopped) else { return };
         if let Some(leader) = settling.designated {
+            let (zxid, round) = (self.local.last_zxid(), self.local.round);
+            self.local.vote = Vote { leader, zxid, epoch: Epoch(-1), round };
             return self.go_to(leader);
         }
         let (looking, decided) = Looking::start(&mut self.local);
@@ -535,6 +547,7 @@ impl Peer {
         match outcome {
             Outcome::Stay => {}
             Outcome::Look => self.look(None, None),
+            Outcome::GoTo(server) => self.look(Some(server), None),
             Outcome::Stop => self.end(false),
         }
     }
@@ -550,7 +563,7 @@ impl Peer {
         let not_before = if is_fault {
             // Whatever was wrong will most likely be wrong again: not at once.
             Some(self.local.now() + self.local.config.notify_again_min)
-        } else if designated.is_none() && !self.local.is_voter() {
+        } else if designated.is_none() && self.local.is_observer() {
             let pause = self.local.pause(self.local.config.observer_delay_max);
             Some(self.local.now() + pause)
         } else {

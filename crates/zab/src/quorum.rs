@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oxherd_proto::ServerId;
+use oxherd_proto::{ServerId, Zxid};
 
 use crate::dynamic_config::EnsembleConfig;
 
@@ -53,13 +53,20 @@ impl Members {
         self.seen.as_ref().unwrap_or(&self.active)
     }
 
-    /// Remembers a proposed configuration; whether it is news.
+    /// Remembers a proposed configuration, or the one of a new leader; whether it is news. A leader may
+    /// know an older one: a proposal that it lacks was given up.
+    // Java: QuorumPeer.setLastSeenQuorumVerifier
     pub(crate) fn see(&mut self, config: EnsembleConfig) -> bool {
-        let news = config.version > self.newest().version;
+        let news = config.version != self.newest().version;
         if news {
-            self.seen = Some(config);
+            self.seen = (config.version > self.active.version).then_some(config);
         }
         news
+    }
+
+    /// Whether a change is under way.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.seen.is_some()
     }
 
     /// Puts a configuration in force; the former one when there was a change.
@@ -83,6 +90,90 @@ impl Members {
     /// Whether these servers are a quorum of each configuration.
     pub(crate) fn is_quorum(&self, servers: &BTreeSet<ServerId>) -> bool {
         self.active.is_quorum(servers) && self.seen.as_ref().is_none_or(|seen| seen.is_quorum(servers))
+    }
+}
+
+/// What a leader's proposals need: a quorum of each configuration that was in play when they were made.
+/// One made while a change was pending needs the former quorum even when the change is in force by then.
+// Java: Leader.propose, SyncedLearnerTracker
+#[derive(Debug, Default)]
+pub(crate) struct Quorums {
+    spans: Vec<Span>,
+}
+
+#[derive(Debug)]
+struct Span {
+    config: EnsembleConfig,
+    /// First and last zxid that need it; no last one while it is in play.
+    first: Zxid,
+    last: Option<Zxid>,
+}
+
+impl Span {
+    fn covers(&self, zxid: Zxid) -> bool {
+        self.first <= zxid && self.last.is_none_or(|last| zxid <= last)
+    }
+}
+
+impl Quorums {
+    pub(crate) fn new(config: EnsembleConfig) -> Self {
+        Self { spans: vec![Span { config, first: Zxid(i64::MIN), last: None }] }
+    }
+
+    /// From `zxid` on, the proposal of the change itself, this configuration has a say too.
+    pub(crate) fn propose(&mut self, zxid: Zxid, config: EnsembleConfig) {
+        self.spans.push(Span { config, first: zxid, last: None });
+    }
+
+    /// The newest configuration is in force: the others have a say up to `last`, the last proposal.
+    pub(crate) fn activate(&mut self, last: Zxid) {
+        let former = self.spans.len().saturating_sub(1);
+        for span in &mut self.spans[..former] {
+            span.last.get_or_insert(last);
+        }
+    }
+
+    /// Forgets what only concerned proposals up to `zxid`.
+    pub(crate) fn committed(&mut self, zxid: Zxid) {
+        self.spans.retain(|span| span.last.is_none_or(|last| last > zxid));
+    }
+
+    /// Whether these servers are enough for the proposal.
+    pub(crate) fn are_enough(&self, zxid: Zxid, servers: &BTreeSet<ServerId>) -> bool {
+        self.spans.iter().filter(|span| span.covers(zxid)).all(|span| span.config.is_quorum(servers))
+    }
+
+    /// The last proposal after `zxid` with the same needs as the one right after it, if they ever change.
+    fn same_until(&self, zxid: Zxid) -> Option<Zxid> {
+        let firsts = self.spans.iter().map(|span| span.first).filter(|first| first.0 > i64::MIN);
+        let before = firsts.map(|first| Zxid(first.0 - 1));
+        let ends = before.chain(self.spans.iter().filter_map(|span| span.last));
+        ends.filter(|end| *end > zxid).min()
+    }
+
+    /// The last zxid after `committed` that may be committed, given what each server holds. None is
+    /// committed before those below it.
+    // Java: Leader.tryToCommit
+    pub(crate) fn agreed(&self, committed: Zxid, held: &BTreeMap<ServerId, Zxid>) -> Option<Zxid> {
+        let mut reached = committed;
+        loop {
+            let end = self.same_until(reached);
+            let mut marks: Vec<Zxid> =
+                held.values().map(|mark| end.map_or(*mark, |end| end.min(*mark))).collect();
+            marks.sort_unstable();
+            let holders = |mark: &Zxid| -> BTreeSet<ServerId> {
+                held.iter().filter(|(_, zxid)| *zxid >= mark).map(|(server, _)| *server).collect()
+            };
+            let mut news = marks.into_iter().rev().take_while(|mark| *mark > reached);
+            match news.find(|mark| self.are_enough(*mark, &holders(mark))) {
+                Some(mark) => reached = mark,
+                None => break,
+            }
+            if Some(reached) != end {
+                break;
+            }
+        }
+        (reached > committed).then_some(reached)
     }
 }
 
@@ -127,5 +218,49 @@ mod tests {
         assert!(members.activate(config(5, "", 2)).is_some());
         assert!(members.is_quorum(&servers(&[1, 4, 5])));
         assert!(members.activate(config(3, "", 1)).is_none(), "an older one never comes back");
+    }
+
+    #[test]
+    fn a_new_leader_that_lacks_a_proposed_configuration_takes_it_back() {
+        let mut members = Members::new(config(3, "", 1), None);
+        assert!(members.see(config(5, "", 7)));
+        assert!(!members.see(config(5, "", 7)), "no news");
+        assert!(members.see(config(3, "", 1)));
+        assert!(!members.is_changing());
+    }
+
+    fn held(marks: &[(i64, i64)]) -> BTreeMap<ServerId, Zxid> {
+        marks.iter().map(|(server, zxid)| (ServerId(*server), Zxid(*zxid))).collect()
+    }
+
+    /// Servers 1, 2, 3; at zxid 10 a change to 1, 4, 5 is proposed.
+    fn joint() -> Quorums {
+        let mut quorums = Quorums::new(config(3, "", 1));
+        let next = "server.1=h:1:2\nserver.4=h:1:2\nserver.5=h:1:2\nversion=a";
+        quorums.propose(Zxid(10), EnsembleConfig::parse(next).unwrap());
+        quorums
+    }
+
+    #[test]
+    fn what_was_proposed_before_a_change_needs_the_former_quorum_only() {
+        let agreed = |marks: &[(i64, i64)]| joint().agreed(Zxid(7), &held(marks));
+        assert_eq!(agreed(&[(1, 12), (2, 12), (3, 12)]), Some(Zxid(9)), "nobody of the new ones has it");
+        assert_eq!(agreed(&[(1, 12), (4, 12), (5, 12)]), None);
+        assert_eq!(agreed(&[(1, 12), (2, 11), (5, 10)]), Some(Zxid(10)));
+        assert_eq!(agreed(&[(1, 12), (2, 11), (5, 12)]), Some(Zxid(11)));
+    }
+
+    #[test]
+    fn what_was_proposed_during_a_change_needs_both_quorums_to_its_end() {
+        let mut quorums = joint();
+        quorums.committed(Zxid(10));
+        quorums.activate(Zxid(12));
+        let marks = [(1, 14), (4, 14), (5, 14)];
+        assert_eq!(quorums.agreed(Zxid(10), &held(&marks)), None, "11 and 12 need server 2 or 3 as well");
+        let marks = [(1, 14), (2, 12), (4, 14), (5, 14)];
+        assert_eq!(quorums.agreed(Zxid(10), &held(&marks)), Some(Zxid(14)));
+        quorums.committed(Zxid(14));
+        assert_eq!(quorums.agreed(Zxid(14), &held(&[(1, 15), (2, 15), (3, 15)])), None);
+        assert_eq!(quorums.agreed(Zxid(14), &held(&[(4, 15), (5, 15)])), Some(Zxid(15)));
     }
 }

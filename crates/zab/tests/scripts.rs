@@ -14,7 +14,7 @@ use bytes::Bytes;
 use cluster::{Cluster, Message, judge};
 use goldenscript::{ArgumentConsumer, Command, Context, Runner};
 use oxherd_proto::{Epoch, Notification, PacketType, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
-use oxherd_zab::{Input, StorageEvent};
+use oxherd_zab::{EnsembleConfig, Input, StorageEvent};
 
 type Answer = Result<(), Box<dyn Error>>;
 
@@ -65,6 +65,11 @@ impl Script {
             writeln!(text, "{}", line.replacen('-', "=", 1))?;
         }
         let mut cluster = Cluster::new(&text);
+        let joiners: i64 = args.lookup_parse("joiners")?.unwrap_or(0);
+        for n in (1..=joiners).map(|n| servers + observers + n) {
+            let text = format!("{text}server.{n}=h{n}:1:2:participant");
+            cluster.add_server(ServerId(n), EnsembleConfig::parse(&text)?);
+        }
         let reconfig = args.lookup_parse("reconfig")?.unwrap_or(false);
         let read_only = args.lookup_parse("read_only")?.unwrap_or(false);
         let master = args.lookup_parse("observer_master")?.unwrap_or(false);
@@ -127,6 +132,25 @@ impl Script {
         Ok(())
     }
 
+    /// `reconfig 1 2 3-observer 4@elsewhere [settle=false]`: the leader proposes these members.
+    fn reconfig(&mut self, args: &mut Args<'_>) -> Answer {
+        let settle = args.lookup_parse("settle")?.unwrap_or(true);
+        let mut text = String::new();
+        for member in args.rest_pos() {
+            let (member, kind) = member.split_once('-').unwrap_or((member, "participant"));
+            let (id, host) = member.split_once('@').unwrap_or((member, member));
+            writeln!(text, "server.{id}=h{host}:1:2:{kind}")?;
+        }
+        let cluster = self.cluster()?;
+        let leader = cluster.leader().ok_or("nobody may propose")?;
+        cluster
+            .propose_payload(leader, |zxid| cluster::reconfig(zxid, &format!("{text}version={:x}", zxid.0)));
+        if settle {
+            cluster.settle();
+        }
+        Ok(())
+    }
+
     /// `notify from=1 to=2 state=looking round=3 vote=1 epoch=0 zxid=0.0`
     fn notify(&mut self, args: &mut Args<'_>) -> Answer {
         let number = |args: &mut Args<'_>, key: &str| -> Result<i64, Box<dyn Error>> {
@@ -169,7 +193,7 @@ impl Script {
         let zxid = args.lookup("zxid").map(|zxid| parse_zxid(zxid)).transpose()?.unwrap_or_default();
         let data = match args.lookup("txn").map(|zxid| parse_zxid(zxid)).transpose()? {
             Some(zxid) => Some(cluster::payload(zxid, 0)),
-            None => args.lookup("config").map(|text| reconfig(zxid, &text.replace('/', "\n"))),
+            None => args.lookup("config").map(|text| cluster::reconfig(zxid, &text.replace('/', "\n"))),
         };
         let data = match args.lookup_parse::<i64>("leader")? {
             Some(leader) => Some(Bytes::from(leader.to_be_bytes().to_vec())),
@@ -232,6 +256,7 @@ impl Script {
                 server.disk.compact(&server.applied);
             })?,
             "propose" => self.propose(args)?,
+            "reconfig" => self.reconfig(args)?,
             "notify" => self.notify(args)?,
             "packet" => self.packet(args)?,
             "cut" => {
@@ -294,15 +319,6 @@ fn parse_zxid(text: &str) -> Result<Zxid, Box<dyn Error>> {
     Ok(Zxid::new(Epoch(epoch.parse()?), counter.parse()?))
 }
 
-/// A reconfiguration txn as a leader logs it.
-fn reconfig(zxid: Zxid, text: &str) -> Bytes {
-    use oxherd_proto::{OpCode, SetDataTxn, TxnHeader, TxnRecord, encode_txn};
-    let header = TxnHeader { zxid, kind: OpCode::Reconfig.code(), ..TxnHeader::default() };
-    let data = Some(Bytes::from(text.to_owned()));
-    let record = TxnRecord::SetData(SetDataTxn { path: "/zookeeper/config".into(), data, version: -1 });
-    encode_txn(&header, &record, None).into()
-}
-
 fn run(directory: &str) {
     let path = format!("{}/tests/scripts/{directory}", env!("CARGO_MANIFEST_DIR"));
     let mut files: Vec<_> = std::fs::read_dir(&path).unwrap().map(|file| file.unwrap().path()).collect();
@@ -329,6 +345,6 @@ fn broadcasts_and_role_changes() {
 }
 
 #[test]
-fn reconfigurations_are_obeyed() {
+fn reconfigurations() {
     run("reconfiguration");
 }

@@ -4,6 +4,7 @@ mod change;
 mod create;
 mod multi;
 mod pipeline;
+mod reconfig;
 mod session;
 
 use std::collections::{BTreeSet, VecDeque};
@@ -15,6 +16,7 @@ use oxherd_proto::{
 };
 use oxherd_tree::{Tree, TreeOptions};
 
+use super::reconfig::Membership;
 use super::{Origin, PrepareContext, PrepareOptions, Prepared, SessionView, WriteRequest};
 use crate::overlay::Overlay;
 
@@ -50,6 +52,8 @@ struct World {
     ids: Arc<[Id]>,
     zxid: i64,
     proposed: VecDeque<Prepared>,
+    /// None for a server alone.
+    ensemble: Option<reconfig::Ensemble>,
 }
 
 impl World {
@@ -72,6 +76,7 @@ impl World {
             ids: Arc::from([id("ip", "127.0.0.1"), id("digest", "u:h")]),
             zxid: 0,
             proposed: VecDeque::new(),
+            ensemble: None,
         }
     }
 
@@ -88,6 +93,7 @@ impl World {
             unix_ms: 1_000_000 + self.zxid,
             sessions: &self.sessions,
             options: &self.options,
+            membership: self.ensemble.as_ref().map(|ensemble| ensemble as &dyn Membership),
         };
         let xid = Xid(7);
         let request =

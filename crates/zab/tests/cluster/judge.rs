@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use oxherd_proto::{Epoch, Notification, PacketType, PeerState, QuorumPacket, ServerId, Zxid};
+use oxherd_proto::{
+    Epoch, Notification, OpCode, PacketType, PeerState, QuorumPacket, ServerId, TxnRecord, Zxid, decode_txn,
+};
 use oxherd_zab::{EnsembleConfig, Output, Role, StorageCommand, StorageEvent};
 
 use super::{Cluster, Server};
@@ -87,6 +89,10 @@ impl Judge {
             let holders = servers.iter().filter(|(_, server)| server.disk.holds(*zxid, payload));
             let holders = holders.map(|(id, _)| *id).collect();
             assert!(self.ensemble.is_quorum(&holders), "s{id} serves {zxid}, and only {holders:?} hold it");
+            if let Some(config) = reconfig_of(payload) {
+                assert!(config.is_quorum(&holders), "s{id} serves {zxid}, without the quorum it makes");
+                self.ensemble = config;
+            }
             self.history.push((*zxid, payload.clone()));
         }
     }
@@ -102,6 +108,15 @@ impl Judge {
             );
         }
     }
+}
+
+/// The ensemble that a txn makes, if it is one of those.
+fn reconfig_of(payload: &Bytes) -> Option<EnsembleConfig> {
+    if payload[28..32] != OpCode::Reconfig.code().to_be_bytes() {
+        return None;
+    }
+    let TxnRecord::SetData(txn) = decode_txn(payload.clone()).unwrap().record else { return None };
+    Some(EnsembleConfig::parse(&String::from_utf8_lossy(&txn.data.unwrap())).unwrap())
 }
 
 pub(crate) fn zxid_text(zxid: Zxid) -> String {

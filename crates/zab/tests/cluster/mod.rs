@@ -10,7 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use oxherd_proto::{PacketType, QuorumPacket, ServerId, Zxid};
+use oxherd_proto::{
+    OpCode, PacketType, QuorumPacket, ServerId, SetDataTxn, TxnHeader, TxnRecord, Zxid, encode_txn,
+};
 use oxherd_zab::{
     CloseReason, EnsembleConfig, Input, LinkId, LinkKind, Output, Peer, PeerConfig, Role, StorageCommand,
     StorageEvent,
@@ -64,6 +66,14 @@ pub(crate) struct Cluster {
     pub(crate) next_payload: u32,
 }
 
+/// A reconfiguration txn as a leader logs it.
+pub(crate) fn reconfig(zxid: Zxid, text: &str) -> Bytes {
+    let header = TxnHeader { zxid, kind: OpCode::Reconfig.code(), ..TxnHeader::default() };
+    let data = Some(Bytes::from(text.to_owned()));
+    let record = TxnRecord::SetData(SetDataTxn { path: "/zookeeper/config".into(), data, version: -1 });
+    encode_txn(&header, &record, None).into()
+}
+
 pub(crate) fn payload(zxid: Zxid, unique: u32) -> Bytes {
     let mut bytes = vec![0; 36];
     bytes[12..20].copy_from_slice(&zxid.0.to_be_bytes());
@@ -91,24 +101,29 @@ impl Cluster {
             next_payload: 0,
         };
         for server in ensemble.members.keys() {
-            let mut config = PeerConfig::new(*server, ensemble.clone());
-            config.tick = Duration::from_millis(100);
-            config.init_limit = 10;
-            config.sync_limit = 5;
-            config.commit_log_count = 5;
-            config.notify_again_max = Duration::from_millis(1600);
-            config.seed = server.0.unsigned_abs();
-            let server_state = Server {
-                peer: None,
-                disk: Disk::default(),
-                commands: VecDeque::new(),
-                applied: Vec::new(),
-                role: Role::Stopped { failed: false },
-                config,
-            };
-            cluster.servers.insert(*server, server_state);
+            cluster.add_server(*server, ensemble.clone());
         }
         cluster
+    }
+
+    /// One more server, which may know another ensemble than the others.
+    pub(crate) fn add_server(&mut self, server: ServerId, ensemble: EnsembleConfig) {
+        let mut config = PeerConfig::new(server, ensemble);
+        config.tick = Duration::from_millis(100);
+        config.init_limit = 10;
+        config.sync_limit = 5;
+        config.commit_log_count = 5;
+        config.notify_again_max = Duration::from_millis(1600);
+        config.seed = server.0.unsigned_abs();
+        let server_state = Server {
+            peer: None,
+            disk: Disk::default(),
+            commands: VecDeque::new(),
+            applied: Vec::new(),
+            role: Role::Stopped { failed: false },
+            config,
+        };
+        self.servers.insert(server, server_state);
     }
 
     pub(crate) fn instant(&self) -> Instant {
@@ -203,10 +218,15 @@ impl Cluster {
 
     pub(crate) fn propose(&mut self, id: ServerId) -> Option<Zxid> {
         let unique = self.next_payload;
+        self.propose_payload(id, |zxid| payload(zxid, unique))
+    }
+
+    /// Proposes what `make` makes for the next zxid.
+    pub(crate) fn propose_payload(&mut self, id: ServerId, make: impl FnOnce(Zxid) -> Bytes) -> Option<Zxid> {
         let peer = self.servers.get_mut(&id).unwrap().peer.as_mut()?;
         let zxid = peer.next_zxid()?;
         self.next_payload += 1;
-        peer.propose(zxid, payload(zxid, unique));
+        peer.propose(zxid, make(zxid));
         self.drain(id);
         Some(zxid)
     }
@@ -275,6 +295,10 @@ impl Cluster {
                 }
             }
             Output::Request { link, .. } => self.request(id, link),
+            Output::ConfigSeen { text } => {
+                server.config.ensemble_seen = Some(EnsembleConfig::parse(&text).unwrap());
+            }
+            Output::ConfigActive { text } => server.config.ensemble = EnsembleConfig::parse(&text).unwrap(),
             Output::Revalidate { link, session, .. } => {
                 let Some(peer) = &mut server.peer else { return };
                 peer.answer_revalidate(link, session, session.0 < 100);
