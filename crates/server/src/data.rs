@@ -2,7 +2,6 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oxherd_config::Config;
@@ -17,12 +16,9 @@ use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
 use oxherd_zab::DurableState;
 use tracing::{error, info, warn};
 
-use crate::driver::Driver;
+use crate::progress::Progress;
 use crate::server::StartError;
 use crate::{settings, snapshot_thread};
-
-/// Time between two lines about a long recovery.
-const PROGRESS_PAUSE: Duration = Duration::from_secs(1);
 
 /// Keeps other servers away from the directories.
 #[derive(Debug)]
@@ -209,7 +205,7 @@ struct Restore {
     tree: Option<Tree>,
     sessions: std::collections::BTreeMap<SessionId, i32>,
     changes: Vec<Change>,
-    reported: Option<Instant>,
+    replay: Option<Progress>,
     /// The last txns, at most so many.
     recent: std::collections::VecDeque<(Zxid, Bytes)>,
     recent_max: usize,
@@ -217,15 +213,25 @@ struct Restore {
     recent_after: Option<Zxid>,
 }
 
-struct Body(Option<Loader>);
+#[derive(Default)]
+struct Body {
+    loader: Option<Loader>,
+    progress: Option<Progress>,
+}
 
 impl SnapshotBody for Body {
     fn push(&mut self, bytes: &[u8]) -> Result<BodyProgress, Box<dyn Error + Send + Sync>> {
-        let Some(loader) = &mut self.0 else { return Err("no snapshot was begun".into()) };
+        let Some(loader) = &mut self.loader else { return Err("no snapshot was begun".into()) };
         Ok(match loader.push(bytes)? {
             LoadProgress::More => BodyProgress::More,
             LoadProgress::Done { consumed } => BodyProgress::Done { consumed },
         })
+    }
+
+    fn progress(&mut self, done: u64) {
+        if let Some(progress) = &mut self.progress {
+            progress.tell(done);
+        }
     }
 }
 
@@ -234,11 +240,11 @@ impl Restore {
         Self {
             digests: DigestCheck::default(),
             options,
-            body: Body(None),
+            body: Body::default(),
             tree: None,
             sessions: std::collections::BTreeMap::new(),
             changes: Vec::new(),
-            reported: None,
+            replay: None,
             recent: std::collections::VecDeque::new(),
             recent_max: 0,
             recent_after: None,
@@ -263,13 +269,16 @@ impl Restore {
 
 impl RecoverySink for Restore {
     fn begin_snapshot(&mut self, file: &SnapshotFile) -> &mut dyn SnapshotBody {
-        self.body = Body(Some(Loader::new(self.options).expecting(file.len)));
+        self.body = Body {
+            loader: Some(Loader::new(self.options).expecting(file.len)),
+            progress: Some(Progress::new("loading the snapshot", file.len)),
+        };
         &mut self.body
     }
 
     fn end_snapshot(&mut self, file: &SnapshotFile, seal: &Seal) -> Result<(), StorageError> {
         let refused = |reason: String| StorageError::Refused(format!("{}: {reason}", file.path.display()));
-        let loader = self.body.0.take().ok_or_else(|| refused("no snapshot was begun".to_owned()))?;
+        let loader = self.body.loader.take().ok_or_else(|| refused("no snapshot was begun".to_owned()))?;
         let (mut tree, sessions) = loader.finish().map_err(|error| refused(error.to_string()))?;
         tree.set_last_zxid(file.zxid);
         if let Some((zxid, digest)) = seal.digest
@@ -307,13 +316,6 @@ impl RecoverySink for Restore {
     }
 
     fn progress(&mut self, done: u64, total: u64) {
-        let now = Driver::now().instant;
-        let due = self.reported.is_none_or(|last| now - last >= PROGRESS_PAUSE);
-        if due && self.reported.is_some() && total > 0 {
-            info!(percent = done * 100 / total, "recovering");
-        }
-        if due {
-            self.reported = Some(now);
-        }
+        self.replay.get_or_insert_with(|| Progress::new("replaying the log", total)).tell(done);
     }
 }

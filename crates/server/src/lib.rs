@@ -10,6 +10,7 @@ mod link;
 mod log_thread;
 mod member;
 mod peers;
+mod progress;
 mod server;
 mod settings;
 mod snapshot_thread;

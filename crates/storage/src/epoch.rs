@@ -52,7 +52,7 @@ impl EpochFile {
     }
 }
 
-/// The epochs, given the last zxid of snapshot and log; files that are missing are written.
+/// The epochs, given the last zxid of snapshot and log; durable when this returns, files that were missing too.
 ///
 /// A history of a later epoch than the current one, if that epoch was accepted, is of a synchronization that
 /// a crash has ended: the server votes with the former epoch.
@@ -76,6 +76,9 @@ pub fn read_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epo
         );
         return Err(StorageError::Refused(reason));
     }
+    // What can be read may not be on the disk, when the server died of a sync that failed.
+    write_epoch(disk, dir, EpochFile::Accepted, accepted)?;
+    write_epoch(disk, dir, EpochFile::Current, current)?;
     Ok(Epochs { accepted, current })
 }
 

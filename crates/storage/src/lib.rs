@@ -8,6 +8,7 @@ mod disk;
 mod durable;
 mod epoch;
 mod error;
+mod keep;
 mod layout;
 mod lock;
 mod log;

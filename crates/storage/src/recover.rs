@@ -7,6 +7,7 @@ use oxherd_proto::Zxid;
 
 use crate::disk::{Disk, DiskFile};
 use crate::error::StorageError;
+use crate::keep;
 use crate::layout::Layout;
 use crate::reader;
 use crate::scan::{self, TornTail};
@@ -16,6 +17,9 @@ use crate::snapshot::{self, Seal, SnapshotBody, SnapshotFile};
 // Java: FileSnap.findNValidSnapshots
 const SNAPSHOT_TRIES_MAX: usize = 100;
 
+/// Bytes of the log between two words about progress.
+const PROGRESS_BYTES: u64 = 1 << 20;
+
 /// Where recovery puts what it finds.
 pub trait RecoverySink {
     /// A snapshot is about to be loaded; anything of an earlier, broken one is to be forgotten.
@@ -24,7 +28,7 @@ pub trait RecoverySink {
     fn end_snapshot(&mut self, file: &SnapshotFile, seal: &Seal) -> Result<(), StorageError>;
     /// A txn after the snapshot, in order.
     fn txn(&mut self, zxid: Zxid, payload: Bytes) -> Result<(), StorageError>;
-    /// Bytes done of bytes in all.
+    /// Bytes of the log done of bytes in all; a snapshot's are told to its body.
     fn progress(&mut self, done: u64, total: u64);
 }
 
@@ -89,12 +93,8 @@ pub fn recover<D: Disk>(
 }
 
 fn load<D: Disk>(disk: &D, file: &SnapshotFile, sink: &mut dyn RecoverySink) -> Result<Seal, StorageError> {
-    let mut read = 0;
-    sink.progress(0, file.len);
     let body = sink.begin_snapshot(file);
-    let result = snapshot::load_snapshot(disk, file, body, &mut |done| read = done);
-    sink.progress(read, file.len);
-    result
+    snapshot::load_snapshot(disk, file, body)
 }
 
 fn refuse_without_snapshot(
@@ -137,6 +137,7 @@ fn replay<D: Disk>(
     let total = log_bytes(disk, layout, from)?;
     let (mut done, mut reported, mut txns) = (0, 0, 0_u64);
     let mut bytes = 0;
+    sink.progress(0, total);
     let sink = std::cell::RefCell::new(sink);
     let end = scan::scan(
         disk,
@@ -149,7 +150,7 @@ fn replay<D: Disk>(
         &mut |count| {
             bytes += count;
             done += count;
-            if bytes - reported > 16 << 20 {
+            if bytes - reported > PROGRESS_BYTES {
                 reported = bytes;
                 sink.borrow_mut().progress(done, total);
             }
@@ -157,27 +158,12 @@ fn replay<D: Disk>(
     )?;
     recovery.txns = txns;
     recovery.last_zxid = recovery.last_zxid.max(end.last.unwrap_or(Zxid::ZERO));
-    if let Some((path, offset)) = end.newest {
+    if let Some((path, offset)) = &end.newest {
         // What was reserved behind the end is given back too: no server appends to this file again.
-        scan::cut(disk, &TornTail { path, offset, reason: String::new() })?;
+        scan::cut(disk, &TornTail { path: path.clone(), offset: *offset, reason: String::new() })?;
     }
     recovery.torn = end.torn;
-    keep(disk, layout)
-}
-
-/// Makes durable what was found. A server that was killed may have left what it had not synced yet: it can
-/// be read, and would still be lost with the machine after it was served.
-fn keep<D: Disk>(disk: &D, layout: &Layout) -> Result<(), StorageError> {
-    if let Some(last) = reader::log_files(disk, &layout.log_dir)?.last() {
-        let mut file = disk.open(&last.path).map_err(StorageError::io("open", &last.path))?;
-        file.sync().map_err(StorageError::io("sync", &last.path))?;
-        disk.sync_dir(&layout.log_dir).map_err(StorageError::io("sync", &layout.log_dir))?;
-    }
-    let names = disk.list(&layout.snap_dir).map_err(StorageError::io("list", &layout.snap_dir))?;
-    if !names.is_empty() {
-        disk.sync_dir(&layout.snap_dir).map_err(StorageError::io("sync", &layout.snap_dir))?;
-    }
-    Ok(())
+    keep::keep(disk, layout, end.newest.as_ref())
 }
 
 /// Bytes of the log files that replay reads; reserved space counts, so progress may jump at the end.

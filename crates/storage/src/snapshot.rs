@@ -91,6 +91,8 @@ pub struct Seal {
 pub trait SnapshotBody {
     /// The next bytes, at least one. An error says what is wrong with them.
     fn push(&mut self, bytes: &[u8]) -> Result<BodyProgress, Box<dyn Error + Send + Sync>>;
+    /// Hears how many bytes of the file were read so far, packed ones if it is packed.
+    fn progress(&mut self, _done: u64) {}
 }
 
 /// Whether a body is complete.

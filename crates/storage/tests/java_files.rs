@@ -318,7 +318,7 @@ fn every_packing_of_the_original_is_read() {
     for file in files {
         assert!(looks_whole(&OsDisk, &file).unwrap());
         let mut body = Body::new();
-        let seal = load_snapshot(&OsDisk, &file, &mut body, &mut |_| {}).unwrap();
+        let seal = load_snapshot(&OsDisk, &file, &mut body).unwrap();
         let (tree, _) = body.finish();
         match seal.digest {
             Some((zxid, digest)) if zxid == file.zxid => assert_eq!(tree.digest(), digest, "{file:?}"),
@@ -334,7 +334,7 @@ fn our_snapshot_of_the_same_tree_has_the_same_bytes() {
     let (_dir, layout) = directory(&["snapshot.8"]);
     let theirs = &snapshots(&OsDisk, &layout.snap_dir).unwrap()[0];
     let mut body = Body::new();
-    let seal = load_snapshot(&OsDisk, theirs, &mut body, &mut |_| {}).unwrap();
+    let seal = load_snapshot(&OsDisk, theirs, &mut body).unwrap();
     let (_dir2, ours) = directory(&[]);
     let mut writer = SnapshotWriter::begin(OsDisk, &ours.snap_dir, theirs.zxid, Compression::None).unwrap();
     body.bytes.chunks(100).for_each(|piece| writer.write(piece).unwrap());

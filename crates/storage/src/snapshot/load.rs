@@ -22,7 +22,7 @@ const REPAIR: &str = "move the file away to start from an older snapshot and its
 /// Reads a snapshot into `body`, checks every seal and answers what they seal.
 ///
 /// The body gets bytes before their checksum is known: nothing it holds is to be used unless this succeeds.
-/// `progress` gets the bytes of the file read so far. Files of releases that wrote no digest or last zxid
+/// Files of releases that wrote no digest or last zxid
 /// are whole without.
 ///
 /// Errors: [`StorageError::Damaged`] for whatever is not as a server writes it, bytes after the end included.
@@ -31,7 +31,6 @@ pub fn load_snapshot<D: Disk>(
     disk: &D,
     file: &SnapshotFile,
     body: &mut dyn SnapshotBody,
-    progress: &mut dyn FnMut(u64),
 ) -> Result<Seal, StorageError> {
     let opened = disk.open(&file.path).map_err(StorageError::io("open", &file.path))?;
     let decoder = Decoder::new(opened, file.compression);
@@ -39,9 +38,9 @@ pub fn load_snapshot<D: Disk>(
     let mut input =
         Input { decoder, path: &file.path, buffer: vec![0; READ_LEN], checksum: Adler32::new(), plain: 0 };
     input.check_header()?;
-    let rest = input.pass_body(body, progress)?;
+    let rest = input.pass_body(body)?;
     let tail = input.read_tail(rest)?;
-    progress(input.decoder.position());
+    body.progress(input.decoder.position());
     let mut tail = Tail { bytes: &tail, input: &mut input };
     tail.check()
 }
@@ -90,11 +89,7 @@ impl<F: DiskFile> Input<'_, F> {
     }
 
     /// Pushes the body; answers what was read beyond it.
-    fn pass_body(
-        &mut self,
-        body: &mut dyn SnapshotBody,
-        progress: &mut dyn FnMut(u64),
-    ) -> Result<Vec<u8>, StorageError> {
+    fn pass_body(&mut self, body: &mut dyn SnapshotBody) -> Result<Vec<u8>, StorageError> {
         let mut buffer = std::mem::take(&mut self.buffer);
         loop {
             let count =
@@ -103,7 +98,7 @@ impl<F: DiskFile> Input<'_, F> {
                 return Err(self.damaged("it ends within the tree"));
             }
             let pushed = body.push(&buffer[..count]).map_err(|error| self.damaged(error.to_string()))?;
-            progress(self.decoder.position());
+            body.progress(self.decoder.position());
             match pushed {
                 BodyProgress::More => self.take_in(&buffer[..count]),
                 BodyProgress::Done { consumed } => {

@@ -18,11 +18,13 @@ const FULL: Seal = Seal { digest: Some((ZXID, 0x51c6_d660)), last_zxid: Some(LAS
 struct Counted {
     left: usize,
     bytes: Vec<u8>,
+    /// The progress it heard of.
+    heard: Vec<u64>,
 }
 
 impl Counted {
     fn new(len: usize) -> Self {
-        Self { left: len, bytes: Vec::new() }
+        Self { left: len, bytes: Vec::new(), heard: Vec::new() }
     }
 }
 
@@ -33,6 +35,10 @@ impl SnapshotBody for Counted {
         self.bytes.extend_from_slice(&bytes[..count]);
         self.left -= count;
         Ok(if self.left == 0 { BodyProgress::Done { consumed: count } } else { BodyProgress::More })
+    }
+
+    fn progress(&mut self, done: u64) {
+        self.heard.push(done);
     }
 }
 
@@ -73,7 +79,7 @@ fn names(dir: &TempDir) -> Vec<String> {
 
 fn load(file: &SnapshotFile, body_len: usize) -> Result<(Seal, Vec<u8>), StorageError> {
     let mut body = Counted::new(body_len);
-    let seal = load_snapshot(&OsDisk, file, &mut body, &mut |_| {})?;
+    let seal = load_snapshot(&OsDisk, file, &mut body)?;
     Ok((seal, body.bytes))
 }
 
@@ -264,7 +270,7 @@ fn what_the_body_says_is_told_with_the_place() {
     }
     let dir = dir();
     let file = write(&dir, Compression::None, &small_body(), &FULL);
-    let error = load_snapshot(&OsDisk, &file, &mut Picky, &mut |_| {}).expect_err("refused").to_string();
+    let error = load_snapshot(&OsDisk, &file, &mut Picky).expect_err("refused").to_string();
     assert!(error.contains("node /a has no parent") && error.contains("snapshot.100000005"), "{error}");
 }
 
@@ -290,9 +296,9 @@ fn progress_ends_with_the_length_of_the_file() {
         let body: Vec<u8> =
             (0..3_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
         let file = write(&dir, compression, &body, &FULL);
-        let mut seen = Vec::new();
-        load_snapshot(&OsDisk, &file, &mut Counted::new(body.len()), &mut |done| seen.push(done))
-            .expect("whole");
+        let mut counted = Counted::new(body.len());
+        load_snapshot(&OsDisk, &file, &mut counted).expect("whole");
+        let seen = counted.heard;
         assert!(seen.is_sorted() && seen.len() > 2, "{compression:?}: {seen:?}");
         assert_eq!(seen.last(), Some(&file.len), "{compression:?}");
     }
@@ -373,7 +379,7 @@ fn tree_comes_back_with_its_digest() {
             Seal { digest: Some((tree.last_zxid(), tree.digest())), last_zxid: Some(tree.last_zxid()) };
         let file = write(&dir, compression, &body_of(&mut tree), &seal);
         let mut body = TreeBody(Loader::new(TreeOptions::default()));
-        assert_eq!(load_snapshot(&OsDisk, &file, &mut body, &mut |_| {}).expect("whole"), seal);
+        assert_eq!(load_snapshot(&OsDisk, &file, &mut body).expect("whole"), seal);
         let (loaded, sessions) = body.0.finish().expect("complete");
         assert_eq!((loaded.digest(), loaded.node_count()), (tree.digest(), tree.node_count()));
         assert_eq!(sessions, [(SessionId(7), 30_000)]);
