@@ -27,6 +27,11 @@ const MAGIC_AND_VERSION: [u8; 8] = *b"ZKLG\0\0\0\x02";
 const RESERVE_BYTES: u64 = 4 << 20;
 /// Least step by which space is reserved when the configured one does not fit.
 const STEP_BYTES_MIN: u64 = 64 << 10;
+/// Zeros written ahead of a small batch. A sync that meets reserved space never written before has to save
+/// the file system's note of it too; one such sync in many is enough.
+const ZEROS_AHEAD_BYTES: u64 = 256 << 10;
+/// A larger batch pays for that note itself: zeros would only be written twice.
+const SMALL_BATCH_BYTES: u64 = 32 << 10;
 
 /// How the log is written.
 #[derive(Clone, Debug)]
@@ -52,6 +57,8 @@ struct Segment<F> {
     first: Zxid,
     position: u64,
     reserved: u64,
+    /// Up to where the file was written, zeros included.
+    written: u64,
     /// Where the last sync found the end.
     synced: u64,
 }
@@ -106,7 +113,7 @@ impl<D: Disk> Log<D> {
         let len = u64::try_from(self.buffer.len()).unwrap_or(u64::MAX);
         self.make_ready(*first, len)?;
         let Some(segment) = &mut self.segment else { return self.fail_closed() };
-        if let Err(error) = segment.write(&self.buffer) {
+        if let Err(error) = segment.write(&mut self.buffer) {
             let clean = error.is_no_space() && segment.forget_rest().is_ok();
             self.poisoned |= !clean;
             self.has_room = false;
@@ -238,7 +245,7 @@ impl<D: Disk> Log<D> {
         header[..8].copy_from_slice(&MAGIC_AND_VERSION);
         let begun = file.write_at(&header, 0).map_err(StorageError::io("write", &path));
         let mut segment =
-            Segment { file, path, first, position: HEADER_LEN, reserved: HEADER_LEN, synced: 0 };
+            Segment { file, path, first, position: HEADER_LEN, reserved: HEADER_LEN, written: 0, synced: 0 };
         let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
         let reserved = begun.and_then(|()| {
             let full = segment.reserve(step);
@@ -286,9 +293,17 @@ impl<D: Disk> Log<D> {
 }
 
 impl<F: DiskFile> Segment<F> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), StorageError> {
-        self.file.write_at(bytes, self.position).map_err(StorageError::io("append to", &self.path))?;
-        self.position += bytes.len() as u64;
+    /// Writes records, and now and then zeros behind them, at the end; the buffer may come back longer.
+    fn write(&mut self, records: &mut Vec<u8>) -> Result<(), StorageError> {
+        let len = records.len() as u64;
+        let end = self.position + len;
+        if len <= SMALL_BATCH_BYTES && end > self.written {
+            let zeros = self.reserved.saturating_sub(end).min(ZEROS_AHEAD_BYTES);
+            records.resize(records.len() + usize::try_from(zeros).unwrap_or(0), 0);
+        }
+        self.file.write_at(records, self.position).map_err(StorageError::io("append to", &self.path))?;
+        self.written = self.written.max(self.position + records.len() as u64);
+        self.position = end;
         Ok(())
     }
 
@@ -296,6 +311,7 @@ impl<F: DiskFile> Segment<F> {
     fn forget_rest(&mut self) -> Result<(), StorageError> {
         self.file.set_len(self.position).map_err(StorageError::io("cut", &self.path))?;
         self.reserved = self.position;
+        self.written = self.position;
         Ok(())
     }
 
