@@ -1,11 +1,9 @@
-//! `check`, `fix` and `bench`: other tools in the right order.
-
-use std::process::Command;
+//! `check` and `fix`: other tools in the right order.
 
 use anyhow::{Result, bail};
 
 use crate::process::{cargo, exists, quietly, succeed};
-use crate::{root, tidy};
+use crate::tidy;
 
 type Step = fn() -> Result<()>;
 
@@ -59,17 +57,4 @@ fn deny() -> Result<()> {
 pub(crate) fn fix() -> Result<()> {
     succeed(cargo().args(["clippy", "--fix", "--allow-dirty", "--workspace", "--all-targets"]))?;
     succeed(cargo().args(["fmt", "--all"]))
-}
-
-/// The rigs' side-by-side benchmark of this build and Java.
-pub(crate) fn bench(args: &[String]) -> Result<()> {
-    let rig = root().join("../shared/rigs/bench.py");
-    if !rig.exists() {
-        bail!("{} is missing; `oxherd bench` measures a running server without it", rig.display());
-    }
-    succeed(cargo().args(["build", "--release", "--package", "oxherd"]))?;
-    let server = format!("oxherd=exec:{} serve", root().join("target/release/oxherd").display());
-    let mut bench = Command::new("python3");
-    bench.arg(rig).args(["run", "target/bench.jsonl", "--servers", "zk39", &server]);
-    succeed(bench.args(args).current_dir(root()))
 }

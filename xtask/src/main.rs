@@ -1,6 +1,7 @@
 //! The project's own commands; `cargo xtask` lists them.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talks to the person at the terminal")]
 
+mod bench;
 mod check;
 mod fuzz;
 mod interop;
@@ -19,7 +20,7 @@ cargo xtask tidy             the rules that no other tool knows
 cargo xtask interop [NAME..] other people's clients and suites against a release build
 cargo xtask sim [ARG..]      whole replicas in virtual time; --ci, --seeds A..B, --minutes N, --seed N --trace
 cargo xtask fuzz [SECONDS]   every fuzz target for a while (needs nightly and cargo-fuzz)
-cargo xtask bench [ARG..]    side by side with Java (needs the rigs)";
+cargo xtask bench [ARG..]    side by side with Java (needs the rigs); also bench ensemble, bench sync, bench pause";
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -32,7 +33,7 @@ fn main() -> Result<()> {
         "interop" => interop::run(&rest),
         "fuzz" => fuzz::run(&rest),
         "sim" => sim::run(&rest),
-        "bench" => check::bench(&rest),
+        "bench" => bench::run(&rest),
         "" | "help" | "--help" => {
             println!("{USAGE}");
             Ok(())

@@ -62,6 +62,18 @@ pub struct SubTxn {
 }
 
 impl TxnRecord {
+    /// Bytes of node data in it, a multi's aside: what makes one txn much longer than another.
+    fn data_len(&self) -> usize {
+        let data = match self {
+            Self::Create(record) => &record.data,
+            Self::CreateContainer(record) => &record.data,
+            Self::CreateTtl(record) => &record.data,
+            Self::SetData(record) => &record.data,
+            _ => &None,
+        };
+        data.as_ref().map_or(0, Bytes::len)
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Create(record) => record.encode(out),
@@ -157,7 +169,7 @@ fn decode_subs(input: &mut Input) -> Result<Vec<SubTxn>, DecodeError> {
 /// The bytes that go to the log and to every learner.
 // Java: SerializeUtils.serializeRequest
 pub fn encode_txn(header: &TxnHeader, record: &TxnRecord, digest: Option<&TxnDigest>) -> Vec<u8> {
-    let mut out = Vec::with_capacity(256);
+    let mut out = Vec::with_capacity(256 + record.data_len());
     header.encode(&mut out);
     record.encode(&mut out);
     if let Some(digest) = digest {
