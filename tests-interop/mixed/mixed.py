@@ -80,7 +80,7 @@ def serving(members):
 
 
 def mismatches(members):
-    return [member.metric("zk_digest_mismatches_count") for member in members if member.kind == "java"]
+    return [member.metric("zk_digest_mismatches_count") for member in members]
 
 
 def no_ephemerals(members):

@@ -25,4 +25,6 @@ else
   done
 fi
 # shellcheck disable=SC2086
+python3 "$here/observers.py" "$OXHERD" "$out" $releases
+# shellcheck disable=SC2086
 exec python3 "$here/mixed.py" "$OXHERD" "$out" $releases

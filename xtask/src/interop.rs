@@ -30,9 +30,10 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 14] = [
+const STAGES: [(&str, Stage); 15] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
+    ("kazoo-3", conformance::kazoo_3),
     ("aiozk", conformance::aiozk),
     ("zkcli", conformance::zkcli),
     ("rust-zookeeper", conformance::rust_zookeeper),

@@ -282,6 +282,10 @@ fn monitor(source: &dyn StatusSource) -> String {
     if let Some(state) = source.peer_state() {
         line!(out, "zk_peer_state\t{state}");
     }
+    // Java: ObserverZooKeeperServer.dumpMonitorValues
+    if let Some(master) = source.observer_master() {
+        line!(out, "zk_observer_master_id\t{}", master.0);
+    }
     let mut sink = |name: &str, value: Value| match value {
         Value::Integer(number) => line!(out, "zk_{name}\t{number}"),
         Value::Decimal(number) => line!(out, "zk_{name}\t{}", text::decimal(number)),

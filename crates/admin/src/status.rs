@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use oxherd_proto::{SessionId, Zxid};
+use oxherd_proto::{ServerId, SessionId, Zxid};
 
 use crate::text::Zone;
 use oxherd_metrics::Statistics;
@@ -239,6 +239,10 @@ pub trait StatusSource {
     fn state(&self) -> ServerState;
     /// State of the peer in detail, in an ensemble: such as `following - broadcast`.
     fn peer_state(&self) -> Option<String>;
+    /// The server that an observer learns from; `None` for any other.
+    fn observer_master(&self) -> Option<ServerId> {
+        None
+    }
     /// Counted figures.
     fn statistics(&self) -> &Statistics;
     /// Values read now.

@@ -33,8 +33,9 @@ pub(crate) enum Waiter {
 /// Something the exclusive step is to do, in order.
 #[derive(Debug)]
 pub(crate) enum Ready {
-    /// A committed txn.
-    Txn { header: TxnHeader, record: TxnRecord, digest: Option<u64>, waiter: Waiter },
+    /// A committed txn; `digest` is of the tree after it as this server worked it out, `noted` as the
+    /// leader did.
+    Txn { header: TxnHeader, record: TxnRecord, digest: Option<u64>, noted: Option<u64>, waiter: Waiter },
     /// A sync whose turn came.
     Sync { client: ClientId, xid: Xid, body: Bytes },
     /// A write that a server without a quorum does not take.

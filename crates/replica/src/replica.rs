@@ -4,6 +4,7 @@ mod leading;
 mod learning;
 mod local;
 mod member;
+mod noted_digests;
 mod read_only;
 
 use std::collections::VecDeque;
@@ -27,6 +28,7 @@ use crate::prepare::{Origin, PrepareContext, PrepareOptions, SessionView, WriteR
 pub use crate::replica::local::LocalSessionOptions;
 use crate::replica::local::LocalView;
 use crate::replica::member::Duty;
+use crate::replica::noted_digests::NotedDigests;
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, SnapshotTrigger};
 
@@ -100,6 +102,7 @@ pub struct Replica {
     has_room: bool,
     proposal_len: ProposalLen,
     digests: VecDeque<(Zxid, u64)>,
+    noted_digests: NotedDigests,
 }
 
 /// Txns from one kept digest to the next.
@@ -189,6 +192,7 @@ impl Replica {
             has_room: true,
             proposal_len: ProposalLen::NONE,
             digests: VecDeque::new(),
+            noted_digests: NotedDigests::default(),
             options,
         }
     }
@@ -247,8 +251,9 @@ impl Replica {
     pub fn apply(&mut self, exclusive: &mut Exclusive<'_>) {
         while let Some(ready) = self.ready.pop_front() {
             match ready {
-                Ready::Txn { header, record, digest, waiter } => {
+                Ready::Txn { header, record, digest, noted, waiter } => {
                     self.apply_txn(exclusive, (&header, &record, digest), waiter);
+                    self.compare_digest(exclusive, header.zxid, noted);
                 }
                 Ready::Sync { client, xid, body } => exclusive.answer_sync(client, xid, &body),
                 Ready::Refuse { client, xid } => exclusive.refuse(client, xid),
@@ -413,16 +418,18 @@ impl Replica {
     fn deliver(&mut self, zxid: Zxid, payload: Bytes) {
         let own = self.proposed.front().is_some_and(|proposed| proposed.header.zxid == zxid);
         if own && let Some(Proposed { header, record, digest, waiter }) = self.proposed.pop_front() {
-            self.ready.push_back(Ready::Txn { header, record, digest, waiter });
+            self.ready.push_back(Ready::Txn { header, record, digest, noted: None, waiter });
         } else {
             self.note_logged(payload.len());
             match decode_txn(payload) {
                 Ok(txn) => {
                     let waiter = self.claim(&txn.header);
+                    let noted = txn.digest.filter(|noted| noted.version == oxherd_tree::DIGEST_VERSION);
                     self.ready.push_back(Ready::Txn {
                         header: txn.header,
                         record: txn.record,
                         digest: None,
+                        noted: noted.map(|noted| noted.tree_digest.cast_unsigned()),
                         waiter,
                     });
                 }
@@ -461,6 +468,14 @@ impl Replica {
             }
             Some(SessionChange::Closed(session)) => self.session_closed(exclusive, session, waiter),
             None => {}
+        }
+    }
+
+    fn compare_digest(&mut self, exclusive: &Exclusive<'_>, zxid: Zxid, noted: Option<u64>) {
+        if let (Some(noted), true) = (noted, self.options.prepare.digest)
+            && self.noted_digests.differs(zxid, noted, exclusive.tree.digest())
+        {
+            exclusive.statistics.metrics.digest_mismatches_count.add(1);
         }
     }
 

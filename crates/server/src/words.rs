@@ -11,7 +11,7 @@ use oxherd_admin::{
     ShownConfig, ShownEnsemble, Statistics, StatusSource, WatchSummary, Whitelist, Word, Zone,
 };
 use oxherd_config::{Config, Mode};
-use oxherd_proto::{SessionId, Zxid};
+use oxherd_proto::{ServerId, SessionId, Zxid};
 use oxherd_replica::{Connection, Sessions};
 use oxherd_zab::Role;
 use tokio::net::tcp::OwnedReadHalf;
@@ -170,6 +170,13 @@ impl StatusSource for Words {
             };
             text.to_owned()
         })
+    }
+
+    fn observer_master(&self) -> Option<ServerId> {
+        match self.driver.role() {
+            Some(Role::Observing { leader, .. }) => Some(leader),
+            _ => None,
+        }
     }
 
     fn statistics(&self) -> &Statistics {

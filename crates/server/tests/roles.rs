@@ -2,9 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use oxherd_client::{Client, ClientError, ClientOptions, SessionState, open_acl};
@@ -260,4 +262,56 @@ fn handshake(address: SocketAddr, session: SessionId, password: Vec<u8>) -> (Tcp
     socket.read_exact(&mut reply).unwrap();
     let reply = ConnectReply::decode(reply.into()).unwrap();
     (socket, reply.session, reply.password.to_vec())
+}
+
+/// Three members that hold one node, and where the last one keeps its data.
+fn young_ensemble(path: &str) -> (TestEnsemble, PathBuf) {
+    let data = RefCell::new(PathBuf::new());
+    let note = |index: usize, config: &mut Config| {
+        if index == 2 {
+            data.borrow_mut().clone_from(&config.storage.data_dir);
+        }
+    };
+    let ensemble = TestEnsemble::start_with(3, note).unwrap();
+    run(async {
+        let client = client(ensemble.client_addrs()[0], false);
+        client.create(path, None, open_acl(), CreateMode::Persistent).await.unwrap();
+        client.close().await.unwrap();
+    });
+    (ensemble, data.into_inner())
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    std::fs::remove_dir_all(to).unwrap();
+    std::fs::create_dir(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+#[test]
+fn a_member_that_came_with_the_data_of_another_ensemble_counts_the_digests_that_differ() {
+    let (mut ensemble, data) = young_ensemble("/this");
+    let (mut other, mut other_data) = young_ensemble("/that");
+    while other.member(0).unwrap().state().0 != ensemble.member(0).unwrap().state().0 {
+        // One of them needed a second election.
+        (other, other_data) = young_ensemble("/that");
+    }
+    let mismatches =
+        |ensemble: &TestEnsemble, index| number(ensemble.client_addrs()[index], "digest_mismatches_count");
+    assert_eq!(mismatches(&ensemble, 2), 0);
+    ensemble.stop(2);
+    other.stop(2);
+    copy_files(&other_data.join("version-2"), &data.join("version-2"));
+    ensemble.start_again(2).unwrap();
+    assert!(ensemble.wait_for_leader());
+    run(async {
+        let client = client(ensemble.client_addrs()[0], false);
+        while client.create("/more", None, open_acl(), CreateMode::Persistent).await.is_err() {
+            client.connected().await;
+        }
+        until("the difference is counted", || mismatches(&ensemble, 2) > 0).await;
+        assert_eq!([0, 1].map(|index| mismatches(&ensemble, index)), [0, 0]);
+    });
 }

@@ -332,17 +332,7 @@ impl Leader {
     }
 
     pub(crate) fn counts(&self) -> LearnerCounts {
-        let mut counts = LearnerCounts::default();
-        for (_, learner) in self.learners.iter() {
-            counts.connected += 1;
-            let synced = usize::from(learner.stage == LearnerStage::Synced);
-            if learner.observer {
-                counts.synced_observers += synced;
-            } else {
-                counts.synced_voters += synced;
-            }
-        }
-        counts
+        self.learners.counts()
     }
 
     fn synced_voters(&self) -> BTreeSet<ServerId> {

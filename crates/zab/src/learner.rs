@@ -14,6 +14,7 @@ use crate::catch_up::{self, CaughtUp};
 use crate::discovery::{Parting, Upstream};
 use crate::history::History;
 use crate::io::{LinkId, Output, Role};
+use crate::leader::LearnerCounts;
 use crate::local::Local;
 use crate::observer_master::{ObserverMaster, Upward};
 use crate::packet;
@@ -80,6 +81,11 @@ impl Learner {
 
     pub(crate) fn master(&mut self) -> Option<&mut ObserverMaster> {
         self.master.as_mut()
+    }
+
+    /// The observers that this follower serves.
+    pub(crate) fn observers(&self) -> LearnerCounts {
+        self.master.as_ref().map(ObserverMaster::counts).unwrap_or_default()
     }
 
     pub(crate) fn is_master(&self) -> bool {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use oxherd_proto::{Epoch, Id, LearnerInfo, PacketType, QuorumPacket, ServerId, SessionId, Zxid};
 
 use crate::io::{CloseReason, LinkId};
+use crate::leader::LearnerCounts;
 use crate::local::Local;
 use crate::packet;
 use crate::storage::{ReadId, StorageCommand};
@@ -157,6 +158,20 @@ impl Learners {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (LinkId, &LearnerLink)> {
         self.links.iter().map(|(link, learner)| (*link, learner))
+    }
+
+    pub(crate) fn counts(&self) -> LearnerCounts {
+        let mut counts = LearnerCounts::default();
+        for learner in self.links.values() {
+            counts.connected += 1;
+            let synced = usize::from(learner.stage == Stage::Synced);
+            if learner.observer {
+                counts.synced_observers += synced;
+            } else {
+                counts.synced_voters += synced;
+            }
+        }
+        counts
     }
 
     pub(crate) fn close_all(self, local: &mut Local) {

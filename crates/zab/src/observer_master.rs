@@ -8,6 +8,7 @@ use bytes::Bytes;
 use oxherd_proto::{Epoch, Id, PacketType, QuorumPacket, SessionId, Zxid};
 
 use crate::io::{CloseReason, LinkId};
+use crate::leader::LearnerCounts;
 use crate::learners::{LearnerEvent, Learners};
 use crate::local::Local;
 use crate::packet;
@@ -59,6 +60,10 @@ impl ObserverMaster {
 
     pub(crate) fn link_down(&mut self, link: LinkId) {
         self.observers.down(link);
+    }
+
+    pub(crate) fn counts(&self) -> LearnerCounts {
+        self.observers.counts()
     }
 
     pub(crate) fn has(&self, link: LinkId) -> bool {

@@ -168,10 +168,11 @@ impl Peer {
         }
     }
 
-    /// Whom it leads; nobody unless it leads.
+    /// Whom it leads, or serves as an observer master.
     pub fn learners(&self) -> LearnerCounts {
         match &self.phase {
             Phase::Leading(leader) => leader.counts(),
+            Phase::Learning(learner) => learner.observers(),
             _ => LearnerCounts::default(),
         }
     }

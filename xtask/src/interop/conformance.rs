@@ -18,17 +18,26 @@ const SUITE_LIMIT: Duration = Duration::from_secs(600);
 /// The version that a server reports by `srvr`; kazoo compares it with what it was told, where `CI` is set.
 const REPORTED_VERSION: &str = "3.9.5";
 
-/// The Python client kazoo's own tests.
+/// The Python client kazoo's own tests, on one server.
 pub(super) fn kazoo(bench: &Bench) -> Result<Tally> {
+    kazoo_on(bench, "kazoo", 1, 31000)
+}
+
+/// The same on an ensemble of three.
+pub(super) fn kazoo_3(bench: &Bench) -> Result<Tally> {
+    kazoo_on(bench, "kazoo-3", 3, 31500)
+}
+
+fn kazoo_on(bench: &Bench, stage: &str, servers: usize, port_base: u16) -> Result<Tally> {
     // Without SASL on the server these tests of the client wait for ever; the list of waiting tests names them.
     let tests = "kazoo/tests --deselect kazoo/tests/test_sasl.py";
     let env = [
-        ("ZOOKEEPER_CLUSTER_SIZE", "1".to_owned()),
-        ("PORT_BASE", "31000".to_owned()),
+        ("ZOOKEEPER_CLUSTER_SIZE", servers.to_string()),
+        ("PORT_BASE", port_base.to_string()),
         ("KAZOO_TESTS", tests.to_owned()),
         ("ZK_CLAIMS", REPORTED_VERSION.to_owned()),
     ];
-    suite(bench, "kazoo", &env, KAZOO_LIMIT)
+    suite_as(bench, stage, "kazoo", &env, KAZOO_LIMIT)
 }
 
 /// The asyncio client aiozk's own tests.
@@ -58,10 +67,21 @@ fn folder() -> Option<PathBuf> {
 }
 
 fn suite(bench: &Bench, name: &str, env: &[(&str, String)], limit: Duration) -> Result<Tally> {
+    suite_as(bench, name, name, env, limit)
+}
+
+/// Runs the suite `name` as the stage `stage`, under which its waiting tests are listed.
+fn suite_as(
+    bench: &Bench,
+    stage: &str,
+    name: &str,
+    env: &[(&str, String)],
+    limit: Duration,
+) -> Result<Tally> {
     let Some(folder) = folder() else {
         return Ok(Tally::skip("the conformance folder is not beside the repository; CONFORMANCE names it"));
     };
-    let out = bench.out.join(name);
+    let out = bench.out.join(stage);
     let mut command = Command::new("bash");
     command.arg(folder.join(format!("{name}.sh"))).envs(env.iter().map(|(key, value)| (*key, value)));
     command.env("ZK_START", format!("{} serve", bench.oxherd.display()));
@@ -74,5 +94,5 @@ fn suite(bench: &Bench, name: &str, env: &[(&str, String)], limit: Duration) -> 
         return Ok(Tally::broken(&format!("{why}:\n{}", tail(&log, 15))));
     }
     let baseline = folder.join("baselines").join(format!("{name}.txt"));
-    judge(name, &results, Some(&baseline), &bench.sources.join("waiting.txt"))
+    judge(stage, &results, Some(&baseline), &bench.sources.join("waiting.txt"))
 }

@@ -95,6 +95,7 @@ impl Replica {
     pub fn tree_replaced(&mut self, now: Instant, sessions: &[(SessionId, i32)]) {
         self.overlay.clear();
         self.digests.clear();
+        self.noted_digests.restart();
         self.sessions.replace(now, sessions);
     }
 
