@@ -15,7 +15,8 @@ OBSERVER = 4
 
 def members_of(voters, observer, masters, oxherd, out, class_path):
     """Three voters and an observer; each has an address of its own, for the observer master port is one for all."""
-    clients, ports, master = free_ports(4), free_ports(8), free_ports(1)[0]
+    free = free_ports(13)
+    clients, ports, master = free[:4], free[4:12], free[12]
     kinds = [voters] * 3 + [observer]
     role = {True: "observer", False: "participant"}
     lines = "".join(f"server.{n}=127.0.0.{n}:{ports[2 * n - 2]}:{ports[2 * n - 1]}:{role[n == OBSERVER]}\n"
