@@ -178,13 +178,15 @@ impl Driver {
 
     fn route(&self, replica: &mut Replica, dirty: &mut Vec<Arc<Link>>) {
         let mut commands = Vec::new();
+        let mut told_peers = None;
         while let Some(output) = replica.poll_output() {
             match output {
                 Output::Storage(command) => commands.push(LogCommand::Storage(command)),
                 Output::Role(role) => self.set_role(role, dirty),
                 Output::Peer(output) => {
-                    if let Some(peers) = self.peers() {
+                    if let Some(peers) = told_peers.take().or_else(|| self.peers()) {
                         peers.carry_out(output);
+                        told_peers = Some(peers);
                     }
                 }
                 Output::WalkBegun { link, walk } => {
@@ -198,6 +200,9 @@ impl Driver {
                 Output::Snapshot => self.request_snapshot(),
                 Output::Halt(reason) => self.halt(reason),
             }
+        }
+        if let Some(peers) = told_peers {
+            peers.send_queued();
         }
         self.log.push(commands);
     }

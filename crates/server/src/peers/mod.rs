@@ -139,7 +139,7 @@ impl Peers {
         Ok(())
     }
 
-    /// Carries out what concerns peers; never blocks.
+    /// Carries out what concerns peers, packets only up to their queues; never blocks.
     pub(crate) fn carry_out(self: &Arc<Self>, output: Output) {
         match output {
             Output::Notify { server, body } => self.notify(server, body),
@@ -160,6 +160,11 @@ impl Peers {
             Output::ConfigActive { text } | Output::ConfigSeen { text } => self.learn_addresses(&text),
             _ => {}
         }
+    }
+
+    /// Lets the packets of a whole turn go out, in one write a link.
+    pub(crate) fn send_queued(&self) {
+        self.links.lock().values().for_each(|link| link.wake());
     }
 
     /// The walk for the oldest snapshot that this link waits for has begun.

@@ -54,7 +54,8 @@ impl PeerLink {
         Self { id, kind, socket, queue: Mutex::new(Queue::default()), signal: Condvar::new() }
     }
 
-    /// Queues a packet; a peer that lets too much wait loses its link.
+    /// Queues a packet, to go out at the latest when [`Self::wake`] is called; a peer that lets too much wait
+    /// loses its link.
     pub(super) fn send(&self, packet: &QuorumPacket, bytes_max: usize) {
         let mut queue = self.queue.lock();
         if queue.closing || queue.closed {
@@ -77,9 +78,12 @@ impl PeerLink {
                 "a peer is too slow: dropping its link"
             );
             drop(queue);
-            return self.close_now();
+            self.close_now();
         }
-        drop(queue);
+    }
+
+    /// Lets what is queued go out.
+    pub(super) fn wake(&self) {
         self.signal.notify_one();
     }
 
