@@ -12,8 +12,8 @@ use oxherd_zab::{LinkId, Role};
 use crate::clock::{Clock, Now};
 use crate::connection::{Close, Connection, Side};
 use crate::input::{Clients, SharedWatches};
+use crate::limits::Outstanding;
 use crate::options::ClientOptions;
-use crate::traffic::Outstanding;
 
 /// Where clients read the membership.
 pub(crate) const CONFIG_PATH: &[u8] = b"/zookeeper/config";

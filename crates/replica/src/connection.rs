@@ -5,6 +5,8 @@
 //! exclusive step that applies it, so that they see that write and none of the later ones.
 //! Authentication answers overtake, as clients expect.
 
+mod held;
+
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -22,12 +24,14 @@ use tracing::{debug, info, warn};
 
 use crate::auth::{self, AuthOutcome};
 use crate::clock::{Clock, Now};
+use crate::connection::held::Held;
 use crate::input::{Connect, Input, SharedWatches};
+use crate::limits::Outstanding;
 use crate::options::ClientOptions;
 use crate::prepare::{Origin, WriteRequest};
 use crate::read;
 use crate::session::Pulse;
-use crate::traffic::{LinkTraffic, Outstanding};
+use crate::traffic::LinkTraffic;
 
 /// Most requests a link may have unanswered before the server stops reading from it.
 pub const WAITING_MAX: usize = 16 * 1024;
@@ -77,8 +81,25 @@ enum Phase {
 /// A request that waits for its turn.
 #[derive(Debug)]
 enum Waiting {
-    Write { xid: Xid, op: OpCode, received: Instant },
+    Write {
+        xid: Xid,
+        op: OpCode,
+        received: Instant,
+        large: usize,
+    },
     Read(Request),
+    /// Waited too long before its turn came: it is not carried out.
+    Throttled(Request),
+}
+
+impl Waiting {
+    /// Bytes to be counted out when it ends.
+    fn large(&self) -> usize {
+        match self {
+            Self::Write { large, .. } => *large,
+            Self::Read(request) | Self::Throttled(request) => request.large,
+        }
+    }
 }
 
 /// A decoded header and the body behind it.
@@ -88,6 +109,8 @@ pub(crate) struct Request {
     pub(crate) op: OpCode,
     pub(crate) body: Bytes,
     pub(crate) received: Instant,
+    /// Its bytes, if it counts as a large one; 0 otherwise.
+    pub(crate) large: usize,
 }
 
 /// One client link without its socket.
@@ -103,6 +126,11 @@ pub struct Connection {
     pulse: Option<Arc<Pulse>>,
     ids: Arc<[Id]>,
     frames: FrameReader,
+    /// Whether the length of the next frame has passed the limit of large requests.
+    len_passed: bool,
+    held: Held,
+    /// A new session is on its way, and counts as a request being processed.
+    creating: bool,
     waiting: VecDeque<Waiting>,
     outbox: Vec<u8>,
     unsent: usize,
@@ -124,6 +152,9 @@ impl Connection {
             pulse: None,
             ids: Arc::from([auth::ip_identity(address)]),
             frames: FrameReader::default(),
+            len_passed: false,
+            held: Held::default(),
+            creating: false,
             waiting: VecDeque::new(),
             outbox: Vec::new(),
             unsent: 0,
@@ -141,13 +172,43 @@ impl Connection {
 
     /// Goes on with frames that were held back; to be called when [`Self::is_paused`] turns false.
     pub fn handle_frames(&mut self, side: &Side<'_>, inputs: &mut Vec<Input>) {
-        while self.close.is_none() && !self.is_paused(side) {
+        self.handle_granted(side, inputs);
+        while self.close.is_none() && !self.is_paused(side) && !self.refuses_large(side) {
             match self.frames.poll_frame(side.options.frame_len_max) {
-                Ok(Some(frame)) => self.handle_frame(frame, side, inputs),
+                Ok(Some(frame)) => {
+                    self.len_passed = false;
+                    self.handle_frame(frame, side, inputs);
+                }
                 Ok(None) => break,
                 Err(error) => self.refuse_frame(error),
             }
         }
+    }
+
+    /// Looks at the length of a frame once, as soon as it is there.
+    // Java: NIOServerCnxn.readLength
+    fn refuses_large(&mut self, side: &Side<'_>) -> bool {
+        let limits = &side.options.limits;
+        if limits.large.is_none() || self.len_passed {
+            return false;
+        }
+        let Some(word) = self.frames.peek_word() else { return false };
+        let len = usize::try_from(i32::from_be_bytes(word)).unwrap_or(usize::MAX);
+        if len > side.options.frame_len_max {
+            return false;
+        }
+        self.len_passed = true;
+        let refused = side.outstanding.refuses_large(len, limits.large);
+        if refused {
+            self.refuse_large(side);
+        }
+        refused
+    }
+
+    fn refuse_large(&mut self, side: &Side<'_>) {
+        warn!(address = %self.address, session = %self.session, "closing: largeRequestMaxBytes is reached");
+        side.statistics.metrics.large_requests_rejected.add(1);
+        self.close(Close::Now);
     }
 
     // Java: NIOServerCnxn.readLength
@@ -169,9 +230,9 @@ impl Connection {
     /// Whether no frame may be taken now.
     pub fn is_paused(&self, side: &Side<'_>) -> bool {
         matches!(self.phase, Phase::Connecting)
-            || self.waiting.len() >= WAITING_MAX
+            || self.outstanding() >= WAITING_MAX
             || self.outbox.len() + self.unsent > OUTBOX_PAUSE_BYTES
-            || (!self.waiting.is_empty() && side.outstanding.count() > side.options.outstanding_limit)
+            || (self.outstanding() > 0 && side.outstanding.exceeds(side.options.outstanding_limit))
     }
 
     // ---- handshake
@@ -183,6 +244,9 @@ impl Connection {
             self.close = Some(Close::Now);
             return;
         };
+        if !self.take_tokens(request.session, side) {
+            return;
+        }
         self.old_client = request.read_only.is_none();
         if request.last_zxid_seen > side.tree.last_zxid() {
             info!(address = %self.address, session = %request.session, seen = %request.last_zxid_seen,
@@ -192,13 +256,35 @@ impl Connection {
         }
         self.timeout_ms = side.options.clamp_timeout(request.timeout_ms);
         self.phase = Phase::Connecting;
-        inputs.push(Input::Connect(Connect {
+        let connect = Connect {
             client: self.client,
             session: request.session,
             password: request.password.unwrap_or_default(),
             timeout_ms: self.timeout_ms,
             read_only: request.read_only.unwrap_or(false),
-        }));
+        };
+        if request.session == SessionId(0) {
+            self.enter_connect(connect, side, inputs);
+        } else {
+            inputs.push(Input::Connect(connect));
+        }
+    }
+
+    // Java: ZooKeeperServer.processConnectRequest
+    fn take_tokens(&mut self, session: SessionId, side: &Side<'_>) -> bool {
+        let options = &side.options.limits.connects;
+        let cost = if session == SessionId(0) { options.new_cost } else { options.resume_cost };
+        let now_ms = side.clock.ms(side.now.instant);
+        let metrics = &side.statistics.metrics;
+        let Some(deficit) = side.outstanding.take_tokens(cost, now_ms, options) else {
+            warn!(address = %self.address, "closing: too many handshakes (connection_throttle_tokens)");
+            metrics.connection_rejected.add(1);
+            self.close(Close::Now);
+            return false;
+        };
+        metrics.connection_token_deficit.add(deficit);
+        metrics.connection_request_count.add(1);
+        true
     }
 
     /// The session is ready: answers the handshake and lets requests flow.
@@ -210,7 +296,11 @@ impl Connection {
         pulse: Arc<Pulse>,
         now_ms: u64,
         read_only: bool,
+        outstanding: &Outstanding,
     ) {
+        if std::mem::take(&mut self.creating) {
+            outstanding.end();
+        }
         pulse.touch(now_ms, u64::try_from(self.timeout_ms).unwrap_or(0));
         self.session = session;
         self.pulse = Some(pulse);
@@ -257,8 +347,11 @@ impl Connection {
             Some(OpCode::Sasl) => self.handle_sasl(header.xid, body),
             _ if !auth::is_enough(&self.ids, &side.options.auth) => self.refuse_unauthenticated(header.xid),
             Some(op) if is_request(op) => {
-                let request = Request { xid: header.xid, op, body, received: side.now.instant };
-                self.handle_operation(request, side, inputs);
+                let Some(large) = side.outstanding.begin_large(body.len(), side.options.limits.large) else {
+                    return self.refuse_large(side);
+                };
+                let request = Request { xid: header.xid, op, body, received: side.now.instant, large };
+                self.enter(request, side, inputs);
             }
             _ => self.refuse_unknown(header.xid, header.kind),
         }
@@ -273,8 +366,8 @@ impl Connection {
     }
 
     fn submit(&mut self, request: Request, side: &Side<'_>, inputs: &mut Vec<Input>) {
-        let Request { xid, op, body, received } = request;
-        self.wait(Waiting::Write { xid, op, received }, side);
+        let Request { xid, op, body, received, large } = request;
+        self.wait(Waiting::Write { xid, op, received, large }, side);
         let (client, session, ids) = (self.client, self.session, Arc::clone(&self.ids));
         inputs.push(if op == OpCode::Sync {
             Input::Sync { client, session, xid, body }
@@ -364,11 +457,12 @@ impl Connection {
         if self.ended {
             return;
         }
-        let Some(Waiting::Write { xid: oldest, op, received }) = self.waiting.pop_front() else {
+        let Some(Waiting::Write { xid: oldest, op, received, large }) = self.waiting.pop_front() else {
             unreachable!("a write is answered only while it is the oldest request of its link");
         };
         assert_eq!(oldest, xid, "writes of a link are answered in its order");
         side.outstanding.end();
+        side.outstanding.end_large(large);
         let at = begin_frame(&mut self.outbox);
         let zxid = side.tree.last_zxid();
         reply_header(xid, zxid, error, &mut self.outbox);
@@ -388,17 +482,20 @@ impl Connection {
     pub(crate) fn close_in_turn(&mut self, xid: Xid, side: &Side<'_>) {
         let ends = |waiting: &Waiting| matches!(waiting, Waiting::Write { xid: asked, op: OpCode::CloseSession, .. } if *asked == xid);
         for waiting in self.waiting.iter_mut().filter(|waiting| ends(waiting)) {
-            let Waiting::Write { received, op, .. } = *waiting else { continue };
-            *waiting = Waiting::Read(Request { xid, op, body: Bytes::new(), received });
+            let Waiting::Write { received, op, large, .. } = *waiting else { continue };
+            *waiting = Waiting::Read(Request { xid, op, body: Bytes::new(), received, large });
         }
         self.serve_waiting(side);
     }
 
     fn serve_waiting(&mut self, side: &Side<'_>) {
-        while let Some(Waiting::Read(_)) = self.waiting.front() {
-            let Some(Waiting::Read(request)) = self.waiting.pop_front() else { break };
+        while let Some(Waiting::Read(_) | Waiting::Throttled(_)) = self.waiting.front() {
+            match self.waiting.pop_front() {
+                Some(Waiting::Read(request)) => self.serve(&request, side),
+                Some(Waiting::Throttled(request)) => self.refuse_throttled(&request, side),
+                _ => {}
+            }
             side.outstanding.end();
-            self.serve(&request, side);
         }
     }
 
@@ -406,6 +503,7 @@ impl Connection {
         let zxid = side.tree.last_zxid();
         let caller = read::Caller { client: self.client, session: self.session, ids: &self.ids };
         read::answer(request, &caller, side, &mut self.outbox);
+        side.outstanding.end_large(request.large);
         self.answered(request.op, request.xid, zxid, request.received, side);
         if request.op == OpCode::CloseSession {
             self.close(Close::AfterFlush);
@@ -438,11 +536,24 @@ impl Connection {
 
     // ---- the driver's side
 
-    /// The link is over: nothing is answered and no watch set from here on. Requests left unanswered.
-    pub fn end(&mut self) -> usize {
+    /// The link is over: nothing is answered and no watch set from here on. Writes that the throttle held back
+    /// and that are still wanted are appended to `inputs`.
+    pub fn end(
+        &mut self,
+        options: &ClientOptions,
+        statistics: &Statistics,
+        outstanding: &Outstanding,
+        inputs: &mut Vec<Input>,
+    ) {
         self.ended = true;
         self.close = Some(Close::Now);
-        std::mem::take(&mut self.waiting).len()
+        self.release_held(options, statistics, outstanding, inputs);
+        for waiting in &self.waiting {
+            outstanding.end_large(waiting.large());
+        }
+        outstanding.abandon(self.waiting.len() + usize::from(self.creating));
+        self.creating = false;
+        self.waiting.clear();
     }
 
     /// Ends the link; a later, gentler wish does not soften an earlier one.
@@ -499,7 +610,7 @@ impl Connection {
 
     /// Requests not answered yet.
     pub fn outstanding(&self) -> usize {
-        self.waiting.len()
+        self.waiting.len() + self.held.len()
     }
 
     /// What passed over the link.
@@ -518,3 +629,6 @@ impl Connection {
 fn is_request(op: OpCode) -> bool {
     !matches!(op, OpCode::Check | OpCode::CreateSession) && op.kind() != OpKind::Internal
 }
+
+#[cfg(test)]
+mod tests;

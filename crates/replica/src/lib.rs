@@ -12,6 +12,7 @@ mod connection;
 mod containers;
 mod hash_order;
 mod input;
+mod limits;
 mod options;
 mod overlay;
 mod password;
@@ -29,9 +30,12 @@ pub use commit::Exclusive;
 pub use connection::{Close, Connection, OUTBOX_BYTES_MAX, OUTBOX_PAUSE_BYTES, Side, WAITING_MAX};
 pub use containers::ContainerOptions;
 pub use input::{ClientCommand, Clients, Connect, Input, Output, SharedWatches};
+pub use limits::{
+    ConnectThrottleOptions, Grant, LargeRequestOptions, LimitOptions, Outstanding, RequestThrottleOptions,
+};
 pub use options::ClientOptions;
 pub use prepare::{Origin, PrepareOptions, WriteRequest};
 pub use replica::{LocalSessionOptions, ProposalLen, Recovered, Replica, ReplicaOptions};
 pub use session::{Pulse, Sessions};
 pub use snapshot::SnapshotOptions;
-pub use traffic::{Latency, LinkTraffic, Outstanding};
+pub use traffic::{Latency, LinkTraffic};

@@ -1,6 +1,7 @@
 //! What the operator set, as the core needs it.
 
 use crate::auth::AuthOptions;
+use crate::limits::LimitOptions;
 
 /// Settings that concern client links.
 #[derive(Clone, Debug)]
@@ -13,6 +14,8 @@ pub struct ClientOptions {
     pub session_timeout_ms_max: i32,
     /// Unanswered requests of all links at which reading stops (`globalOutstandingLimit`).
     pub outstanding_limit: i64,
+    /// Throttles of handshakes and requests.
+    pub limits: LimitOptions,
     /// Whether permissions go unchecked (`skipACL=yes`).
     pub skip_acl: bool,
     /// Identities and who must have them.

@@ -496,8 +496,9 @@ impl Replica {
         }
         let Some(pulse) = self.sessions.pulse(session) else { return };
         let now_ms = exclusive.clock.ms(exclusive.now.instant);
+        let (password, outstanding) = (password::of_session(session), exclusive.outstanding);
         exclusive.clients.with(client, &mut |connection| {
-            connection.session_ready(session, password::of_session(session), pulse.clone(), now_ms, false);
+            connection.session_ready(session, password, pulse.clone(), now_ms, false, outstanding);
         });
     }
 

@@ -1,32 +1,6 @@
-//! What passes over a link, and how much is under way over all of them.
-
-use std::sync::atomic::{AtomicI64, Ordering};
+//! What passes over a link.
 
 use oxherd_proto::{OpCode, Xid, Zxid};
-
-/// Requests taken and not answered yet, over all links.
-#[derive(Debug, Default)]
-pub struct Outstanding(AtomicI64);
-
-impl Outstanding {
-    pub(crate) fn begin(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(crate) fn end(&self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// A link ended with this many requests unanswered.
-    pub fn abandon(&self, count: usize) {
-        self.0.fetch_sub(i64::try_from(count).unwrap_or(i64::MAX), Ordering::Relaxed);
-    }
-
-    /// How many there are.
-    pub fn count(&self) -> i64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 /// Latencies in ms: least, most, their sum, and of how many requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use hashbrown::HashMap;
 use oxherd_metrics::Statistics;
 use oxherd_proto::{SessionId, Zxid};
 use oxherd_replica::{
-    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Output,
+    ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Grant, Input, Now, Output,
     Outstanding, Replica, SharedWatches, Side,
 };
 use oxherd_tree::{Change, ClientId, Tree, WalkId, WalkState, Watches};
@@ -78,7 +78,8 @@ impl Clients for Reached<'_> {
 }
 
 impl Driver {
-    pub(crate) fn new(replica: Replica, tree: Tree, options: ClientOptions, clock: Clock) -> Self {
+    pub(crate) fn new(replica: Replica, tree: Tree, options: ClientOptions, clock: Clock, seed: u64) -> Self {
+        let outstanding = Outstanding::new(&options.limits, seed);
         Self {
             replica: Mutex::new(replica),
             inbox: Mutex::new(Vec::new()),
@@ -88,7 +89,7 @@ impl Driver {
             log: LogQueue::default(),
             options,
             statistics: Statistics::default(),
-            outstanding: Outstanding::default(),
+            outstanding,
             clock,
             serving: AtomicBool::new(true),
             member: OnceLock::new(),
@@ -129,6 +130,7 @@ impl Driver {
             for link in dirty.drain(..) {
                 link.flush();
             }
+            self.release_held();
             if self.inbox.lock().is_empty() {
                 return;
             }
@@ -212,7 +214,8 @@ impl Driver {
         let mut command = Some(command);
         Reached { links: &self.links, dirty }.with(client, &mut |connection| match command.take() {
             Some(ClientCommand::Ready { session, password, pulse, read_only }) => {
-                connection.session_ready(session, password, pulse, now_ms, read_only);
+                let outstanding = &self.outstanding;
+                connection.session_ready(session, password, pulse, now_ms, read_only, outstanding);
             }
             Some(ClientCommand::Expired) => connection.session_expired(),
             Some(ClientCommand::Close(how)) => connection.close(how),
@@ -273,12 +276,46 @@ impl Driver {
 
     /// Forgets a link that ended, with its watches; its session lives on.
     pub(crate) fn remove_link(&self, link: &Link) {
-        let unanswered = link.connection.lock().end();
-        self.outstanding.abandon(unanswered);
+        let mut inputs = Vec::new();
+        link.connection.lock().end(&self.options, &self.statistics, &self.outstanding, &mut inputs);
         self.links.lock().remove(&link.client.0);
         self.watches.lock().remove_client(link.client);
         let session = link.session();
-        self.submit_one(Input::Gone { client: link.client, session });
+        inputs.push(Input::Gone { client: link.client, session });
+        self.submit(&mut inputs);
+        self.release_held();
+    }
+
+    /// Lets links go on whose requests were held back, as far as there is room now.
+    pub(crate) fn release_held(&self) {
+        let now_ms = || self.clock.ms(Self::now().instant);
+        let waited = &self.statistics.metrics.request_throttle_wait_count;
+        let mut untaken = true;
+        while untaken && self.outstanding.queued() > 0 {
+            untaken = false;
+            for grant in self.outstanding.poll_grants(now_ms(), &self.options.limits.requests, waited) {
+                untaken |= !self.hand_out(grant);
+            }
+        }
+    }
+
+    /// False when the link has ended that was to have it.
+    fn hand_out(&self, grant: Grant) -> bool {
+        let (Grant::Go(client) | Grant::Drop(client)) = grant;
+        let link = self.links.lock().get(&client.0).cloned();
+        match (grant, link) {
+            (Grant::Go(_), Some(link)) if link.grant() => true,
+            (Grant::Go(_), _) => {
+                self.outstanding.return_grant();
+                false
+            }
+            (Grant::Drop(_), link) => {
+                if let Some(link) = link {
+                    link.drop_held(&self.statistics);
+                }
+                true
+            }
+        }
     }
 
     /// All links at the moment, in no order.

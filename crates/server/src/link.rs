@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, ready};
 use std::time::Duration;
 
+use oxherd_metrics::Statistics;
 use oxherd_proto::SessionId;
 use oxherd_replica::{Close, Connection, Input};
 use oxherd_tree::ClientId;
@@ -213,6 +214,23 @@ impl Link {
         if !inputs.is_empty() {
             driver.submit(inputs);
         }
+        driver.release_held();
+    }
+
+    /// The oldest request that the throttle holds back may go on; false when the link has ended.
+    pub(crate) fn grant(&self) -> bool {
+        let mut connection = self.connection.lock();
+        let granted = connection.grant();
+        self.paused.store(true, Ordering::Release);
+        drop(connection);
+        self.wake.notify_one();
+        granted
+    }
+
+    /// The oldest request that the throttle holds back is given up, and the link with it.
+    pub(crate) fn drop_held(&self, statistics: &Statistics) {
+        self.connection.lock().drop_held(statistics);
+        self.wake.notify_one();
     }
 
     fn is_over(&self) -> bool {

@@ -133,8 +133,8 @@ impl ServerBuilder {
             None => Replica::standalone(options, &recovered, now),
             Some(durable) => member::replica(&config, options, durable, &recovered, now)?,
         };
-        let driver =
-            Arc::new(Driver::new(replica, tree, settings::client_options(&config)?, Clock::new(now.instant)));
+        let options = settings::client_options(&config)?;
+        let driver = Arc::new(Driver::new(replica, tree, options, Clock::new(now.instant), seed));
         let over = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let snapshots =
@@ -155,7 +155,8 @@ impl ServerBuilder {
         if peers.is_some() {
             driver.submit_one(Input::Timeout);
         }
-        Ok(Handle { driver, workers, threads, over, client_addr, peers, _lock: lock })
+        let held_drain_max = settings::held_drain_max(&config);
+        Ok(Handle { driver, workers, threads, over, client_addr, peers, held_drain_max, _lock: lock })
     }
 }
 
@@ -230,9 +231,11 @@ fn tick(config: &Config) -> Duration {
 /// so what changes meanwhile is seen in time.
 async fn timers(driver: Arc<Driver>, tick: Duration) {
     let longest = if driver.role().is_some() { MEMBER_PAUSE } else { Duration::from_millis(250) };
-    let pause_max = (tick / 4).clamp(Duration::from_millis(5), longest);
+    let longest = longest.min(driver.options.limits.stall().unwrap_or(longest));
+    let pause_max = (tick / 4).min(longest).max(Duration::from_millis(5));
     loop {
         let now = Driver::now().instant;
+        driver.release_held();
         let due = driver.next_timeout().unwrap_or(now + pause_max);
         if due <= now {
             driver.submit_one(Input::Timeout);
@@ -251,6 +254,8 @@ pub struct Handle {
     over: Arc<AtomicBool>,
     client_addr: Option<SocketAddr>,
     peers: Option<Arc<Peers>>,
+    /// How long requests that the throttle holds back are given (`request_throttler.shutdownTimeout`).
+    held_drain_max: Duration,
     _lock: data::Lock,
 }
 
@@ -306,11 +311,20 @@ impl Handle {
         info!(zxid = %self.driver.with_side(|side| side.tree.last_zxid()), "the log is complete");
     }
 
+    // Java: RequestThrottler.shutdown
     fn drain(&self) {
-        let start = Driver::now().instant;
-        while self.driver.has_unfinished_writes() && Driver::now().instant - start < DRAIN_TIMEOUT {
-            std::thread::yield_now();
-        }
+        wait_while(self.held_drain_max, || {
+            self.driver.release_held();
+            self.driver.outstanding.queued() > 0
+        });
+        wait_while(DRAIN_TIMEOUT, || self.driver.has_unfinished_writes());
+    }
+}
+
+fn wait_while(limit: Duration, mut busy: impl FnMut() -> bool) {
+    let start = Driver::now().instant;
+    while busy() && Driver::now().instant - start < limit {
+        std::thread::yield_now();
     }
 }
 

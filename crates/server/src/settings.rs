@@ -1,5 +1,7 @@
 //! From the configuration to what the core and the shell want to know.
 
+mod limits;
+
 use std::time::Duration;
 
 use oxherd_config::{Config, Mode};
@@ -31,7 +33,8 @@ pub(crate) fn client_options(config: &Config) -> Result<ClientOptions, StartErro
         frame_len_max: usize::try_from(config.limits.frame_bytes_max).unwrap_or(0),
         session_timeout_ms_min: config.session.timeout_ms_min,
         session_timeout_ms_max: config.session.timeout_ms_max,
-        outstanding_limit: i64::from(config.request_throttle.outstanding_max),
+        outstanding_limit: limits::outstanding(config),
+        limits: limits::options(config),
         skip_acl: config.auth.skip_acl,
         auth: auth_options(config)?,
     })
@@ -138,6 +141,10 @@ pub(crate) fn batch_options(config: &Config) -> BatchOptions {
         idle: Duration::from_millis(idle_ms),
         len_max: usize::try_from(storage.batch_max).unwrap_or(0),
     }
+}
+
+pub(crate) fn held_drain_max(config: &Config) -> Duration {
+    Duration::from_millis(u64::try_from(config.request_throttle.shutdown_ms).unwrap_or(0))
 }
 
 pub(crate) fn port_limits(config: &Config) -> PortLimits {

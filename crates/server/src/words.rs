@@ -193,6 +193,7 @@ impl StatusSource for Words {
             (replica.ensemble().voters().count(), replica.learners(), replica.reign_ms(Driver::now()))
         });
         Gauges {
+            drop_probability: self.driver.outstanding.drop_chance(),
             quorum_size: role.map(|_| count(voters)),
             synced_observers: role.map(|_| count(learners.synced_observers)),
             leader: matches!(role, Some(Role::Leading { .. })).then(|| LeaderGauges {

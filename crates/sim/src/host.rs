@@ -193,9 +193,10 @@ impl Host {
     fn command(&mut self, client: ClientId, command: ClientCommand, now: Now) {
         let now_ms = self.clock.ms(now.instant);
         let Some(connection) = self.connections.get_mut(&client.0) else { return };
+        let outstanding = &self.outstanding;
         match command {
             ClientCommand::Ready { session, password, pulse, read_only } => {
-                connection.session_ready(session, password, pulse, now_ms, read_only)
+                connection.session_ready(session, password, pulse, now_ms, read_only, outstanding)
             }
             ClientCommand::Expired => connection.session_expired(),
             ClientCommand::Close(how) => connection.close(how),
@@ -258,10 +259,12 @@ impl Host {
     /// The link of a client has ended.
     pub(crate) fn client_gone(&mut self, client: ClientId, now: Now, effects: &mut Vec<Effect>) {
         let Some(mut connection) = self.connections.remove(&client.0) else { return };
-        self.outstanding.abandon(connection.end());
+        let mut inputs = Vec::new();
+        connection.end(&self.options, &self.statistics, &self.outstanding, &mut inputs);
         self.watches.lock().remove_client(client);
         let session = connection.session();
-        self.turn(now, vec![Input::Gone { client, session }], effects);
+        inputs.push(Input::Gone { client, session });
+        self.turn(now, inputs, effects);
     }
 
     // ---- trees and snapshots

@@ -67,10 +67,10 @@ section! {
         frame_bytes_max: i32 = "jute.maxbuffer", Bare, M, Honoured, "1048575";
         /// Bytes beyond the largest frame that fields and stored txns may have; absent means as many again.
         extra_bytes: Option<i32> = "jute.maxbuffer.extrasize", Property, A, Honoured, "";
-        /// Bytes of large requests being processed at one time.
-        large_bytes_max: i32 = "largeRequestMaxBytes", Property, A, Later, "104857600";
-        /// Bytes from which a request counts as large; -1 turns the limit off.
-        large_threshold: i32 = "largeRequestThreshold", Property, A, Later, "-1";
+        /// Bytes of large requests being processed at one time; a connection that would exceed it is closed.
+        large_bytes_max: i32 = "largeRequestMaxBytes", Property, A, Honoured, "104857600";
+        /// Bytes beyond which a request counts as large; -1 turns the limit off.
+        large_threshold: i32 = "largeRequestThreshold", Property, A, Honoured, "-1";
         /// TTL nodes may be created.
         extended_types: bool = "extendedTypesEnabled", Property, M, Honoured, "false";
         /// TTL nodes in the layout of release 3.5.3.

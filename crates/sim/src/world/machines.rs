@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use oxherd_proto::{ServerId, Zxid};
 use oxherd_replica::{
-    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, LocalSessionOptions, PrepareOptions,
-    Recovered, Replica, ReplicaOptions, SnapshotOptions,
+    AuthOptions, ClientOptions, Clock, ContainerOptions, Input, LimitOptions, LocalSessionOptions,
+    PrepareOptions, Recovered, Replica, ReplicaOptions, SnapshotOptions,
 };
 use oxherd_storage::{CrashOutcome, Layout, SimDisk, StorageError, log_files, snapshots};
 use oxherd_zab::{PeerConfig, Role, StorageCommand, StorageEvent};
@@ -497,6 +497,7 @@ impl World {
             session_timeout_ms_min: tick_ms * 2,
             session_timeout_ms_max: tick_ms * 20,
             outstanding_limit: 1000,
+            limits: LimitOptions::default(),
             skip_acl: false,
             auth: AuthOptions::default(),
         }
