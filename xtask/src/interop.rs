@@ -46,6 +46,7 @@ const STAGES: [(&str, Stage); 15] = [
     ("differential-ttl", java::differential_ttl),
     ("both-ways", mixed::both_ways),
     ("mixed", mixed::mixed),
+    ("swap", mixed::swap),
 ];
 
 /// Runs the stages named, or all.

@@ -16,6 +16,13 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(180);
 
 /// The Python examples of the README, run as a user would.
 pub(super) fn examples(bench: &Bench) -> Result<Tally> {
+    let mut command = Command::new(python(bench)?);
+    command.arg(bench.sources.join("examples.py")).arg(root().join("examples/python"));
+    client(bench, "examples", &mut command)
+}
+
+/// An interpreter with kazoo.
+pub(super) fn python(bench: &Bench) -> Result<PathBuf> {
     let folder = bench.out.join("python-environment");
     let python = folder.join("bin/python");
     if !python.exists() {
@@ -23,9 +30,7 @@ pub(super) fn examples(bench: &Bench) -> Result<Tally> {
     }
     let list = root().join("examples/python/requirements.txt");
     quietly(Command::new(&python).args(["-m", "pip", "install", "-q", "-r"]).arg(list))?;
-    let mut command = Command::new(python);
-    command.arg(bench.sources.join("examples.py")).arg(root().join("examples/python"));
-    client(bench, "examples", &mut command)
+    Ok(python)
 }
 
 /// github.com/go-zookeeper/zk.
