@@ -30,7 +30,7 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 15] = [
+const STAGES: [(&str, Stage); 16] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
     ("kazoo-3", conformance::kazoo_3),
