@@ -8,6 +8,7 @@ use oxherd_proto::{Jute, PacketType, QuorumPacket, Str};
 use oxherd_tree::{WalkId, WalkState};
 use oxherd_zab::{Input, LinkId, LinkKind};
 use parking_lot::{Condvar, Mutex};
+use rustix::net::SendFlags;
 use tracing::{debug, info, warn};
 
 use super::packets::PacketReader;
@@ -15,6 +16,8 @@ use super::{Inbox, Peers, shut};
 
 /// Packets that may wait, however short.
 const QUEUE_PACKETS_MAX: usize = 1 << 20;
+/// What waits is sent by whoever queued it when it is no longer than this: less work than waking a thread.
+const SEND_AT_ONCE_BYTES: usize = 16 * 1024;
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Ends the body of a snapshot.
@@ -31,6 +34,7 @@ pub(super) struct PeerLink {
     signal: Condvar,
 }
 
+/// A part that was sent at once stays, empty, for its buffer.
 #[derive(Debug, Default)]
 struct Queue {
     parts: VecDeque<Part>,
@@ -40,6 +44,8 @@ struct Queue {
     closing: bool,
     /// Nothing more is sent.
     closed: bool,
+    /// The writing thread sends something that it has taken.
+    writing: bool,
 }
 
 #[derive(Debug)]
@@ -47,6 +53,29 @@ enum Part {
     Packets(Vec<u8>),
     /// The tree; `None` until its walk has begun.
     Snapshot(Option<WalkId>),
+}
+
+impl Queue {
+    /// Whether everything that waited is sent now.
+    fn send_at_once(&mut self, socket: &TcpStream) -> bool {
+        let [Part::Packets(bytes)] = self.parts.make_contiguous() else { return false };
+        if self.writing || self.closing || bytes.len() > SEND_AT_ONCE_BYTES {
+            return false;
+        }
+        if bytes.is_empty() {
+            return true;
+        }
+        // An error is met again by the thread, which knows what to do.
+        let Ok(sent) = rustix::net::send(socket, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) else {
+            return false;
+        };
+        self.bytes -= sent;
+        bytes.drain(..sent);
+        if bytes.is_empty() {
+            self.packets = 0;
+        }
+        bytes.is_empty()
+    }
 }
 
 impl PeerLink {
@@ -82,8 +111,13 @@ impl PeerLink {
         }
     }
 
-    /// Lets what is queued go out.
+    /// Lets what is queued go out: at once when it is little and the socket takes it, else by the thread.
     pub(super) fn wake(&self) {
+        let mut queue = self.queue.lock();
+        if queue.closed || queue.parts.is_empty() || queue.send_at_once(&self.socket) {
+            return;
+        }
+        drop(queue);
         self.signal.notify_one();
     }
 
@@ -121,6 +155,7 @@ impl PeerLink {
     /// The next part to send; `None` when the link is to end.
     fn take(&self) -> Option<Part> {
         let mut queue = self.queue.lock();
+        queue.writing = false;
         loop {
             if queue.closed {
                 return None;
@@ -129,9 +164,13 @@ impl PeerLink {
                 Some(Part::Packets(bytes)) => {
                     queue.bytes -= bytes.len();
                     queue.packets = 0;
+                    queue.writing = true;
                     return queue.parts.pop_front();
                 }
-                Some(Part::Snapshot(Some(_))) => return queue.parts.pop_front(),
+                Some(Part::Snapshot(Some(_))) => {
+                    queue.writing = true;
+                    return queue.parts.pop_front();
+                }
                 // Its walk may never begin when the link is closing.
                 Some(Part::Snapshot(None)) if queue.closing => return None,
                 None if queue.closing => return None,
