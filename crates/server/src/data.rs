@@ -50,13 +50,16 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let data_dir = &config.storage.data_dir;
     let layout = Layout::new(data_dir, Some(config.log_dir()));
     layout.open(&OsDisk, config.storage.create_dirs).map_err(|error| unusable(data_dir, &error))?;
-    let lock = lock(&layout)?;
+    let lock = Lock::take(&layout).map_err(|error| unusable(data_dir, &error))?;
     let is_member = config.mode == Mode::Ensemble;
     let mut restore = Restore::new(settings::tree_options(config, hash_seed));
     restore.recent_max = if is_member { settings::positive_len(config.quorum.commit_log_count) } else { 0 };
     let recovery = recover(&OsDisk, &layout, config.storage.trust_empty, &mut restore)
-        .map_err(|error| StartError::Recovery(error.to_string()))?;
+        .map_err(|error| refused(config, &error))?;
     report(&recovery, &layout);
+    if !is_member && layout.is_incomplete(&OsDisk).map_err(|error| refused(config, &error))? {
+        return Err(refused(config, &incomplete_alone(&layout)));
+    }
     let durable =
         if is_member { Some(durable_state(config, &layout, &recovery, &mut restore)?) } else { None };
     let (mut tree, sessions) = restore.finish();
@@ -85,11 +88,19 @@ fn durable_state(
     recovery: &Recovery,
     restore: &mut Restore,
 ) -> Result<DurableState, StartError> {
-    let refused = |error: StorageError| StartError::Recovery(error.to_string());
+    let refused = |error: StorageError| refused(config, &error);
+    let incomplete = layout.is_incomplete(&OsDisk).map_err(refused)?;
     let marked = layout.take_initialize(&OsDisk).map_err(refused)?;
     let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
-    let explained = !is_empty || marked || config.storage.create_database || config.storage.trust_empty;
-    if !explained {
+    let may_be_empty = marked || config.storage.create_database || config.storage.trust_empty;
+    let explained = !incomplete && (!is_empty || may_be_empty);
+    if incomplete {
+        warn!(
+            path = %layout.incomplete_path().display(),
+            "acknowledged txns are missing here: this server does not vote until it has learned everything from a \
+             leader. If no other server has more, remove the file, and this server's data counts as it is"
+        );
+    } else if !explained {
         warn!(
             "the data directory is empty and nobody said that it may be: this server does not vote until it has \
                learned everything from a leader; see db.autocreate and the file `initialize`"
@@ -105,6 +116,14 @@ fn durable_state(
         recent: std::mem::take(&mut restore.recent).into(),
         recent_after: restore.recent_after.unwrap_or(snapshot_zxid),
     })
+}
+
+fn incomplete_alone(layout: &Layout) -> StorageError {
+    StorageError::Refused(format!(
+        "acknowledged txns are missing here, and this server has no ensemble to learn them from: put back a backup, \
+         or remove {} to serve what is there",
+        layout.incomplete_path().display()
+    ))
 }
 
 /// What the files hold by now.
@@ -134,11 +153,26 @@ fn unusable(path: &Path, error: &StorageError) -> StartError {
     StartError::DataDirectory { path: path.to_owned(), reason: format!("{error}{way_out}") }
 }
 
-fn lock(layout: &Layout) -> Result<Lock, StartError> {
-    let take = |dir: &Path| DirLock::take(dir).map_err(|error| unusable(dir, &error));
-    let data = take(&layout.snap_dir)?;
-    let log = if layout.log_dir == layout.snap_dir { None } else { Some(take(&layout.log_dir)?) };
-    Ok(Lock { _data: data, _log: log })
+impl Lock {
+    /// Takes both directories.
+    pub(crate) fn take(layout: &Layout) -> Result<Self, StorageError> {
+        let data = DirLock::take(&layout.snap_dir)?;
+        let log =
+            if layout.log_dir == layout.snap_dir { None } else { Some(DirLock::take(&layout.log_dir)?) };
+        Ok(Self { _data: data, _log: log })
+    }
+}
+
+/// A refusal, with the command that explains it and says what can be done.
+fn refused(config: &Config, error: &StorageError) -> StartError {
+    let data = config.storage.data_dir.display();
+    let log = match config.log_dir() == config.storage.data_dir {
+        true => String::new(),
+        false => format!(" --log-dir '{}'", config.log_dir().display()),
+    };
+    StartError::Recovery(format!(
+        "{error}\nwhat is there, what would be lost and how to put it right: oxherd repair '{data}'{log}"
+    ))
 }
 
 fn log_options(config: &Config) -> LogOptions {

@@ -11,6 +11,7 @@ mod log_thread;
 mod member;
 mod peers;
 mod progress;
+pub mod repair;
 mod server;
 mod settings;
 mod snapshot_thread;

@@ -36,7 +36,8 @@ pub enum EpochFile {
 }
 
 impl EpochFile {
-    fn name(self) -> &'static str {
+    /// Its name.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Accepted => "acceptedEpoch",
             Self::Current => "currentEpoch",
@@ -54,19 +55,31 @@ impl EpochFile {
 
 /// The epochs, given the last zxid of snapshot and log; durable when this returns, files that were missing too.
 ///
+/// Errors: as of [`find_epochs`].
+// Java: QuorumPeer.loadDataBase
+pub fn read_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epochs, StorageError> {
+    let found = find_epochs(disk, dir, last_zxid)?;
+    // What can be read may not be on the disk, when the server died of a sync that failed.
+    write_epoch(disk, dir, EpochFile::Accepted, found.accepted)?;
+    write_epoch(disk, dir, EpochFile::Current, found.current)?;
+    Ok(found)
+}
+
+/// The epochs, given the last zxid of snapshot and log. Changes nothing.
+///
 /// A history of a later epoch than the current one, if that epoch was accepted, is of a synchronization that
 /// a crash has ended: the server votes with the former epoch.
 ///
 /// Errors: [`StorageError::Refused`] when the history is of a later epoch than both, or the accepted epoch is
-/// older than the current one: then files of different times were put together.
-// Java: QuorumPeer.loadDataBase
-pub fn read_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epochs, StorageError> {
+/// older than the current one: then files of different times were put together. [`StorageError::Damaged`] when
+/// a file holds no number.
+pub fn find_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epochs, StorageError> {
     let of_zxid = last_zxid.epoch();
-    let mut current = read_or_write(disk, dir, EpochFile::Current, of_zxid)?;
+    let mut current = read_epoch(disk, dir, EpochFile::Current)?.unwrap_or(of_zxid);
     if of_zxid > current {
         current = take_unfinished(disk, dir, current, last_zxid)?;
     }
-    let accepted = read_or_write(disk, dir, EpochFile::Accepted, of_zxid)?;
+    let accepted = read_epoch(disk, dir, EpochFile::Accepted)?.unwrap_or(of_zxid);
     if accepted < current {
         let reason = format!(
             "in {} the accepted epoch ({}) is older than the current one ({}): the files are not of the same time",
@@ -76,10 +89,12 @@ pub fn read_epochs<D: Disk>(disk: &D, dir: &Path, last_zxid: Zxid) -> Result<Epo
         );
         return Err(StorageError::Refused(reason));
     }
-    // What can be read may not be on the disk, when the server died of a sync that failed.
-    write_epoch(disk, dir, EpochFile::Accepted, accepted)?;
-    write_epoch(disk, dir, EpochFile::Current, current)?;
     Ok(Epochs { accepted, current })
+}
+
+/// What one of the files holds; `None` when there is none.
+pub fn read_epoch<D: Disk>(disk: &D, dir: &Path, file: EpochFile) -> Result<Option<Epoch>, StorageError> {
+    read(disk, dir, &file.path(dir))
 }
 
 /// Puts an epoch in its file; durable when this returns.
@@ -91,19 +106,6 @@ pub fn write_epoch<D: Disk>(disk: &D, dir: &Path, file: EpochFile, epoch: Epoch)
     opened.sync().map_err(StorageError::io("sync", &temporary))?;
     disk.rename(&temporary, &path).map_err(StorageError::io("rename", &temporary))?;
     disk.sync_dir(dir).map_err(StorageError::io("sync", dir))
-}
-
-fn read_or_write<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    file: EpochFile,
-    default: Epoch,
-) -> Result<Epoch, StorageError> {
-    if let Some(epoch) = read(disk, dir, &file.path(dir))? {
-        return Ok(epoch);
-    }
-    write_epoch(disk, dir, file, default)?;
-    Ok(default)
 }
 
 /// The server died after it had written the current epoch and before the file got its name.
@@ -119,12 +121,9 @@ fn take_unfinished<D: Disk>(
         other => other?,
     };
     match unfinished {
-        Some(epoch) if epoch >= last_zxid.epoch() => {
-            write_epoch(disk, dir, EpochFile::Current, epoch)?;
-            Ok(epoch)
-        }
+        Some(epoch) if epoch >= last_zxid.epoch() => Ok(epoch),
         // Txns of a leader whose NEWLEADER was not acknowledged yet; its epoch would have come next.
-        _ if read(disk, dir, &EpochFile::Accepted.path(dir))?
+        _ if read_epoch(disk, dir, EpochFile::Accepted)?
             .is_some_and(|accepted| accepted >= last_zxid.epoch()) =>
         {
             Ok(current)

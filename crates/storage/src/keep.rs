@@ -16,6 +16,8 @@
 
 use std::path::{Path, PathBuf};
 
+use oxherd_proto::Zxid;
+
 use crate::disk::{Disk, DiskFile};
 use crate::durable::{self, Mark};
 use crate::error::StorageError;
@@ -64,7 +66,7 @@ fn keep_newest<D: Disk>(disk: &D, dir: &Path, file: &LogFile, len: u64) -> Resul
     if known >= len {
         return opened.sync().map_err(StorageError::io("sync", &file.path));
     }
-    let result = if known > 0 { Ok(false) } else { replace_by_copy(disk, dir, file, &opened, len) };
+    let result = if known > 0 { Ok(false) } else { replace_by_copy(disk, dir, file) };
     let is_copied = match result {
         Err(error) if error.is_no_space() => false,
         other => other?,
@@ -84,26 +86,33 @@ fn write_again<F: DiskFile>(file: &mut F, from: u64, end: u64) -> std::io::Resul
     })
 }
 
-fn replace_by_copy<D: Disk>(
-    disk: &D,
-    dir: &Path,
-    file: &LogFile,
-    opened: &D::File,
-    len: u64,
-) -> Result<bool, StorageError> {
-    let temporary = dir.join(format!("{TEMPORARY_PREFIX}{:x}{TEMPORARY_SUFFIX}", file.first.0));
-    let mut made = disk.create(&temporary).map_err(StorageError::io("create", &temporary))?;
+fn replace_by_copy<D: Disk>(disk: &D, dir: &Path, file: &LogFile) -> Result<bool, StorageError> {
+    let temporary = temporary(dir, file.first);
+    copy_file(disk, &file.path, &temporary)?;
+    disk.rename(&temporary, &file.path).map_err(StorageError::io("rename", &temporary))?;
+    Ok(true)
+}
+
+/// A file of the log that is not whole yet; a start removes it.
+pub(crate) fn temporary(dir: &Path, first: Zxid) -> PathBuf {
+    dir.join(format!("{TEMPORARY_PREFIX}{:x}{TEMPORARY_SUFFIX}", first.0))
+}
+
+/// Copies a file and syncs the copy, but not its name. What cannot be written is removed again.
+pub(crate) fn copy_file<D: Disk>(disk: &D, from: &Path, to: &Path) -> Result<(), StorageError> {
+    let opened = disk.open(from).map_err(StorageError::io("open", from))?;
+    let len = opened.len().map_err(StorageError::io("measure", from))?;
+    let mut made = disk.create(to).map_err(StorageError::io("create", to))?;
     let written = copy(0, len, |at, bytes| {
         let count = opened.read_at(bytes, at)?;
         made.write_at(&bytes[..count], at)?;
         Ok(count)
     });
     if let Err(error) = written.and_then(|()| made.sync()) {
-        disk.remove(&temporary).map_err(StorageError::io("remove", &temporary))?;
-        return Err(StorageError::io("write", &temporary)(error));
+        disk.remove(to).map_err(StorageError::io("remove", to))?;
+        return Err(StorageError::io("write", to)(error));
     }
-    disk.rename(&temporary, &file.path).map_err(StorageError::io("rename", &temporary))?;
-    Ok(true)
+    Ok(())
 }
 
 /// Lets `step` handle pieces from `from` to `end`; it answers how many bytes there were.

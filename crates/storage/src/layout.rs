@@ -4,6 +4,7 @@
 //! dataDir/myid                      decimal number of the server
 //! dataDir/initialize                an empty tree is meant, not lost
 //! dataDir/version-2/                snapshots, acceptedEpoch, currentEpoch
+//! dataDir/version-2/oxherd.incomplete   acknowledged txns are missing: learn from a leader before voting
 //! dataLogDir/version-2/             logs
 //! ```
 
@@ -18,6 +19,7 @@ use crate::error::StorageError;
 const VERSION_DIR: &str = "version-2";
 const MYID: &str = "myid";
 const INITIALIZE: &str = "initialize";
+const INCOMPLETE: &str = "oxherd.incomplete";
 /// Longest `myid` that is read, in bytes; the longest number has 20.
 const MYID_LEN_MAX: usize = 64;
 
@@ -85,6 +87,27 @@ impl Layout {
             }
         }
         Ok(found)
+    }
+
+    /// The file that says that acknowledged txns are missing here.
+    pub fn incomplete_path(&self) -> PathBuf {
+        self.snap_dir.join(INCOMPLETE)
+    }
+
+    /// Whether acknowledged txns are missing here, so that this member must not vote with what it has.
+    pub fn is_incomplete<D: Disk>(&self, disk: &D) -> Result<bool, StorageError> {
+        has_entry(disk, &self.snap_dir, INCOMPLETE)
+    }
+
+    /// Notes durably that acknowledged txns are missing, or that they are there again.
+    pub fn set_incomplete<D: Disk>(&self, disk: &D, incomplete: bool) -> Result<(), StorageError> {
+        let path = self.incomplete_path();
+        match (self.is_incomplete(disk)?, incomplete) {
+            (false, true) => disk.create(&path).map(drop).map_err(StorageError::io("create", &path))?,
+            (true, false) => disk.remove(&path).map_err(StorageError::io("remove", &path))?,
+            _ => return Ok(()),
+        }
+        disk.sync_dir(&self.snap_dir).map_err(StorageError::io("sync", &self.snap_dir))
     }
 }
 

@@ -16,13 +16,15 @@ mod purge;
 mod range;
 mod reader;
 mod recover;
+mod repair;
 mod scan;
 mod sim_disk;
 mod snapshot;
+mod survey;
 mod truncate;
 
 pub use disk::{Disk, DiskFile, OsDisk};
-pub use epoch::{EpochFile, Epochs, read_epochs, write_epoch};
+pub use epoch::{EpochFile, Epochs, find_epochs, read_epoch, read_epochs, write_epoch};
 pub use error::StorageError;
 pub use layout::Layout;
 pub use lock::DirLock;
@@ -31,9 +33,11 @@ pub use purge::purge;
 pub use range::read_range;
 pub use reader::{LogFile, LogReader, LogRecord, log_files, log_files_from};
 pub use recover::{Recovery, RecoverySink, recover};
+pub use repair::Repair;
 pub use scan::{ScanEnd, TornTail, cut, scan};
 pub use sim_disk::{CrashOutcome, Fault, SimDisk, SimFile};
 pub use snapshot::{
     BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole,
     snapshots,
 };
+pub use survey::{LogState, Problem, SnapshotState, Survey};

@@ -240,10 +240,7 @@ impl<D: Disk> Log<D> {
         if self.options.sync { self.mark.write_durably(mark) } else { self.mark.write(mark) }?;
         let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
         self.dir_changed = true;
-        // The other half is the dbid, 0.
-        let mut header = [0; 16];
-        header[..8].copy_from_slice(&MAGIC_AND_VERSION);
-        let begun = file.write_at(&header, 0).map_err(StorageError::io("write", &path));
+        let begun = file.write_at(&file_header(), 0).map_err(StorageError::io("write", &path));
         let mut segment =
             Segment { file, path, first, position: HEADER_LEN, reserved: HEADER_LEN, written: 0, synced: 0 };
         let step = self.options.preallocate_bytes.max(STEP_BYTES_MIN);
@@ -328,7 +325,15 @@ pub(crate) fn file_name(zxid: Zxid) -> String {
     format!("log.{:x}", zxid.0)
 }
 
-fn encode_record(payload: &[u8], out: &mut Vec<u8>) {
+/// How a file begins.
+pub(crate) fn file_header() -> [u8; 16] {
+    // The other half is the dbid, 0.
+    let mut header = [0; 16];
+    header[..8].copy_from_slice(&MAGIC_AND_VERSION);
+    header
+}
+
+pub(crate) fn encode_record(payload: &[u8], out: &mut Vec<u8>) {
     let len = i32::try_from(payload.len()).expect("a txn came in frames of bounded size");
     out.extend_from_slice(&i64::from(simd_adler32::adler32(&payload)).to_be_bytes());
     out.extend_from_slice(&len.to_be_bytes());

@@ -13,9 +13,8 @@ const MAGIC: [u8; 4] = *b"ZKLG";
 const READ_BYTES: usize = 1 << 20;
 /// Longest txn taken, in bytes: what frames of the largest configurable size can become.
 const TXN_LEN_MAX: usize = 512 << 20;
-pub(crate) const REPAIR: &str = "stop this server, keep a copy of its directories, then either empty both (it learns \
-    everything from the leader of its ensemble) or go back to an older snapshot with its logs \
-    (without the file oxherd.durable, which says how much there must be)";
+pub(crate) const REPAIR: &str = "`oxherd repair` explains it, and keeps what can be kept; a member of an ensemble \
+    learns the rest from its leader";
 
 /// One file of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,13 +211,20 @@ impl<F: DiskFile> LogReader<F> {
 
     /// Whether a whole record is anywhere behind; slow, for files that are already known to be damaged.
     pub(crate) fn a_record_follows(&mut self) -> Result<bool, StorageError> {
+        self.next_whole().map(|record| record.is_some())
+    }
+
+    /// The next whole record wherever it begins; slow.
+    pub(crate) fn next_whole(&mut self) -> Result<Option<LogRecord>, StorageError> {
         loop {
             let have = self.fill(RECORD_HEAD_LEN)?;
             if have < RECORD_HEAD_LEN {
-                return Ok(false);
+                return Ok(None);
             }
-            if self.may_begin_here()? && matches!(self.step()?, Step::Record(_)) {
-                return Ok(true);
+            if self.may_begin_here()?
+                && let Step::Record(record) = self.step()?
+            {
+                return Ok(Some(record));
             }
             if !self.buffer.is_empty() {
                 self.skip(1);

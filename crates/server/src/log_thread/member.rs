@@ -78,6 +78,8 @@ impl LogThread {
         self.forget_log_after(zxid)?;
         self.remove_snapshots_after(zxid)?;
         crate::snapshot_thread::write_first(&self.config, &self.layout, &mut tree, &sessions)?;
+        // The tree has all that the leader has.
+        self.layout.set_incomplete(&OsDisk, false)?;
         self.log.roll();
         self.driver.replace_tree(tree, &sessions);
         info!(%zxid, "the leader's tree is in place");

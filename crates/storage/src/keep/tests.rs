@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use oxherd_proto::{Jute, TxnHeader, Zxid};
+use oxherd_proto::{Jute, TxnHeader};
 
 use super::*;
 use crate::log::{Log, LogOptions};

@@ -180,7 +180,7 @@ fn any_damage_of_what_was_acknowledged_is_refused_and_explained() {
             let (file, at, text) = damage(read_from(&disk, 1));
             assert_eq!((file, at), (format!("{DIR}/{name}"), start_of(1) as u64), "byte {offset}");
             assert!(text.contains(&format!("(the last good txn is {last_good})")), "{text}");
-            assert!(text.contains("older snapshot"), "{text}");
+            assert!(text.contains("oxherd repair"), "{text}");
         }
     }
 }
