@@ -40,8 +40,26 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Explain a data directory: snapshots, log, epochs, and any damage. Exit code 10 when no server starts on it.
+    Repair(RepairOptions),
     /// Print the version.
     Version,
+}
+
+/// Which data to look at, and what to do.
+#[derive(Debug, Args)]
+pub(crate) struct RepairOptions {
+    /// The dataDir of a server, or its zoo.cfg.
+    pub(crate) dir: PathBuf,
+    /// The dataLogDir, when it is another one.
+    #[arg(long)]
+    pub(crate) log_dir: Option<PathBuf>,
+    /// Move damaged files aside and keep what can be kept. Without it nothing is changed.
+    #[arg(long)]
+    pub(crate) apply: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// What to do with a configuration file.

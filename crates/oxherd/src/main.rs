@@ -3,6 +3,7 @@
 mod commands;
 mod ensemble;
 mod logging;
+mod repair;
 mod serve;
 
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Command::Serve(serve) => serve::run(&serve),
         Command::Config { command: ConfigCommand::Check { file, json } } => serve::check_config(&file, json),
         Command::Ensemble(options) => ensemble::run(&options),
+        Command::Repair(options) => repair::run(&options),
         Command::Version => commands::print_version(),
         Command::Shell { arguments } => oxherd_cli::main(arguments.into_iter()),
         Command::Bench { arguments } => oxherd_cli::bench_main(arguments.into_iter()),

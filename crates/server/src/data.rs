@@ -171,7 +171,7 @@ fn refused(config: &Config, error: &StorageError) -> StartError {
         false => format!(" --log-dir '{}'", config.log_dir().display()),
     };
     StartError::Recovery(format!(
-        "{error}\nwhat is there, what would be lost and how to put it right: oxherd repair '{data}'{log}"
+        "{error}; to see what is there and what would be lost: oxherd repair '{data}'{log}"
     ))
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use oxherd_storage::{BodyProgress, Layout, OsDisk, SnapshotBody, SnapshotFile, StorageError};
 use oxherd_tree::{LoadProgress, Loader, TreeOptions};
 
-pub use oxherd_proto::Zxid;
+pub use oxherd_proto::{Epoch, Zxid};
 pub use oxherd_storage::{LogState, Problem, Repair, SnapshotState, Survey};
 
 use crate::data::Lock;

@@ -13,8 +13,8 @@ const MAGIC: [u8; 4] = *b"ZKLG";
 const READ_BYTES: usize = 1 << 20;
 /// Longest txn taken, in bytes: what frames of the largest configurable size can become.
 const TXN_LEN_MAX: usize = 512 << 20;
-pub(crate) const REPAIR: &str = "`oxherd repair` explains it, and keeps what can be kept; a member of an ensemble \
-    learns the rest from its leader";
+pub(crate) const REPAIR: &str = "`oxherd repair --apply` keeps what can be kept; a member of an ensemble learns the rest \
+    from its leader";
 
 /// One file of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -225,8 +225,7 @@ impl LogState {
     fn of<D: Disk>(disk: &D, file: LogFile) -> Result<Self, StorageError> {
         let opened = disk.open(&file.path).map_err(StorageError::io("open", &file.path))?;
         let len = opened.len().map_err(StorageError::io("measure", &file.path))?;
-        let mut state =
-            Self { len, txns: 0, range: None, end: 0, damage: Vec::new(), goes_on: false, file };
+        let mut state = Self { len, txns: 0, range: None, end: 0, damage: Vec::new(), goes_on: false, file };
         let path = state.file.path.clone();
         read_all(disk, &path, &mut |piece| state.take(piece))?;
         Ok(state)

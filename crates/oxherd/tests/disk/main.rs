@@ -5,6 +5,7 @@
 mod damage;
 mod full;
 mod kill;
+mod repair;
 mod server;
 mod snapshots;
 mod start;
