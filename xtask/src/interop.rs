@@ -7,6 +7,7 @@ mod clients;
 mod conformance;
 mod java;
 mod mixed;
+mod net;
 mod server;
 mod verdict;
 
@@ -30,7 +31,7 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 16] = [
+const STAGES: [(&str, Stage); 17] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
     ("kazoo-3", conformance::kazoo_3),
@@ -47,6 +48,7 @@ const STAGES: [(&str, Stage); 16] = [
     ("both-ways", mixed::both_ways),
     ("mixed", mixed::mixed),
     ("swap", mixed::swap),
+    ("net", net::net),
 ];
 
 /// Runs the stages named, or all.
