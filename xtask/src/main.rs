@@ -3,6 +3,7 @@
 
 mod bench;
 mod check;
+mod failover;
 mod fuzz;
 mod interop;
 mod process;
@@ -20,7 +21,8 @@ cargo xtask tidy             the rules that no other tool knows
 cargo xtask interop [NAME..] other people's clients and suites against a release build
 cargo xtask sim [ARG..]      whole replicas in virtual time; --ci, --seeds A..B, --minutes N, --seed N --trace
 cargo xtask fuzz [SECONDS]   every fuzz target for a while (needs nightly and cargo-fuzz)
-cargo xtask bench [ARG..]    side by side with Java (needs the rigs); also bench ensemble, bench sync, bench pause";
+cargo xtask bench [ARG..]    side by side with Java (needs the rigs); also bench ensemble, bench sync, bench pause
+cargo xtask bench-failover   writes after a leader's end, side by side with Java; ROUNDS=N";
 
 fn main() -> Result<()> {
     let mut args = std::env::args().skip(1);
@@ -34,6 +36,7 @@ fn main() -> Result<()> {
         "fuzz" => fuzz::run(&rest),
         "sim" => sim::run(&rest),
         "bench" => bench::run(&rest),
+        "bench-failover" => failover::run(),
         "" | "help" | "--help" => {
             println!("{USAGE}");
             Ok(())
