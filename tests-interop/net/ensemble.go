@@ -34,7 +34,7 @@ func newEnsemble(f *fabric, home string, count int) (*ensemble, error) {
 	for n := 1; n <= count; n++ {
 		s := &server{number: n, home: filepath.Join(home, fmt.Sprint(n))}
 		text := fmt.Sprintf("tickTime=500\ninitLimit=10\nsyncLimit=4\ndataDir=%s\nclientPort=%d\nmaxClientCnxns=0\n"+
-			"admin.enableServer=false\n4lw.commands.whitelist=*\npreAllocSize=1024\nsnapCount=800\n%s",
+			"admin.enableServer=false\n4lw.commands.whitelist=*\npreAllocSize=64\nsnapCount=800\n%s",
 			s.data(), clientPort, members.String())
 		if err := os.MkdirAll(s.data(), 0o755); err != nil {
 			return nil, err

@@ -51,7 +51,7 @@ func main() {
 			failed, verdict = true, "FAIL"
 			fmt.Printf("%s: FAILED %v; logs in %s\n", s.name, err, home)
 		} else {
-			_ = os.RemoveAll(home)
+			discard(home)
 		}
 		fmt.Printf("%s: %s in %.0f s\n", s.name, verdict, time.Since(began).Seconds())
 		report(verdict + "\t" + s.name)
@@ -59,6 +59,15 @@ func main() {
 	if failed {
 		os.Exit(1)
 	}
+}
+
+// discard removes what a scenario left, small disks too.
+func discard(home string) {
+	mounts, _ := filepath.Glob(filepath.Join(home, "*", "data"))
+	for _, data := range mounts {
+		_ = unix.Unmount(data, 0)
+	}
+	_ = os.RemoveAll(home)
 }
 
 // enter runs this program again in new namespaces, which end with it.
@@ -151,10 +160,34 @@ func play(f *fabric, p scenario, home string) error {
 	healing := until(serveLimit, e.serving)
 	fmt.Printf("%s: every server serves %.1f s after the fault\n", p.name, time.Since(again).Seconds())
 	if healing == nil {
-		time.Sleep(healed)
+		healing = s.writes()
 	}
 	err = both(err, both(healing, s.load.finish()))
+	if err == nil && p.loses != nil {
+		return s.noticed(p)
+	}
 	return both(err, s.judge(p))
+}
+
+// writes lets the clients go on after a fault and sees that they can write.
+func (s *scene) writes() error {
+	from := s.load.now()
+	time.Sleep(healed)
+	if s.load.lastAck.Load() < from {
+		return fmt.Errorf("every server serves, but no write was acknowledged for %v", healed)
+	}
+	return nil
+}
+
+// noticed loses what was acknowledged, and wants the judge to say so.
+func (s *scene) noticed(p scenario) error {
+	if err := both(p.loses(s), until(serveLimit, s.serving)); err != nil {
+		return err
+	}
+	if err := s.judge(p); err == nil || !strings.Contains(err.Error(), "lost") {
+		return fmt.Errorf("acknowledged writes were thrown away, and the judge said %v", err)
+	}
+	return nil
 }
 
 // judge compares what the clients saw with what the servers hold.
@@ -165,20 +198,32 @@ func (s *scene) judge(p scenario) error {
 			c.Close()
 		}
 	}()
+	tree, err := s.settled(p)
+	l.describe(p.name, len(tree))
+	return both(err, both(witness(l.history, !p.deposes), search(l.history, !p.deposes, searchLimit)))
+}
+
+// settled is the tree that every server has, when it holds what it has to.
+func (s *scene) settled(p scenario) (map[string]node, error) {
 	var tree map[string]node
 	err := until(equalLimit, func() (err error) {
+		tree, err = same(p.servers)
+		return err
+	})
+	err = both(err, both(survived(s.load.nodes, tree), registersSurvived(s.load.history, tree)))
+	if err != nil {
+		return tree, err
+	}
+	return tree, until(equalLimit, func() (err error) { // sessions of the fault's time still have to expire
 		if tree, err = same(p.servers); err != nil {
 			return err
 		}
 		alive := map[int64]bool{}
-		for _, c := range l.owners {
+		for _, c := range s.load.owners {
 			alive[c.SessionID()] = true
 		}
-		return ephemeralsLive(l.nodes, alive, tree)
+		return ephemeralsLive(s.load.nodes, alive, tree)
 	})
-	l.describe(p.name, len(tree))
-	return both(err, both(both(survived(l.nodes, tree), registersSurvived(l.history, tree)),
-		both(witness(l.history, !p.deposes), search(l.history, !p.deposes, searchLimit))))
 }
 
 func (l *load) describe(name string, nodes int) {

@@ -28,6 +28,8 @@ type scenario struct {
 	fault func(*scene) error
 	// deposes says that an old leader may live on beside a new one, so a sync may be answered by the old one.
 	deposes bool
+	// loses throws acknowledged writes away at the end; the scenario passes when that is noticed.
+	loses func(*scene) error
 }
 
 // during holds a fault; with progress, writes that begin in its second half must be acknowledged within it.
@@ -179,6 +181,15 @@ func disks() []scenario {
 			err := both(s.kill(follower), s.servers[follower].wipe())
 			return both(err, both(s.start(follower), s.during(true)))
 		})},
+		{name: "every disk wiped, which has to be noticed", servers: 3, fault: func(*scene) error { return nil }, loses: func(s *scene) error {
+			s.killAll()
+			for _, server := range s.servers {
+				if err := server.wipe(); err != nil {
+					return err
+				}
+			}
+			return s.startAll()
+		}},
 		{name: "a torn tail on every log, all killed", servers: 3, fault: func(s *scene) error {
 			s.killAll()
 			for _, server := range s.servers {
