@@ -33,6 +33,25 @@ pub fn parse(bytes: &[u8]) -> Result<Vec<Entry>, BadEscape> {
         .collect()
 }
 
+/// The file without the entries whose keys `drop` names; all other lines stay as they are.
+pub(crate) fn without(bytes: &[u8], drop: impl Fn(&str) -> bool) -> Vec<u8> {
+    let (mut kept, mut dropping, mut open) = (Vec::with_capacity(bytes.len()), false, false);
+    for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+        let text: String = line.iter().map(|&byte| char::from(byte)).collect();
+        let part = text.trim_end_matches(['\n', '\r']).trim_start_matches([' ', '\t', '\x0c']);
+        let is_comment = !open && (part.is_empty() || part.starts_with(['#', '!']));
+        if !open {
+            let key = unescape(&part[..key_end(part)]).unwrap_or_default();
+            dropping = !is_comment && drop(&key);
+        }
+        open = !is_comment && ends_in_open_escape(part);
+        if !dropping {
+            kept.extend_from_slice(line);
+        }
+    }
+    kept
+}
+
 /// Joins continued lines and drops comments and blank lines.
 fn logical_lines(text: &str) -> Vec<(usize, String)> {
     let mut lines = Vec::new();
