@@ -31,7 +31,7 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 17] = [
+const STAGES: [(&str, Stage); 18] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
     ("kazoo-3", conformance::kazoo_3),
@@ -49,6 +49,7 @@ const STAGES: [(&str, Stage); 17] = [
     ("mixed", mixed::mixed),
     ("swap", mixed::swap),
     ("net", net::net),
+    ("reconfig", mixed::reconfig),
 ];
 
 /// Runs the stages named, or all.

@@ -91,7 +91,7 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, path)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
     File::open(dir)?.sync_all()
 }
 
@@ -115,7 +115,7 @@ mod tests {
         let files = DynamicFiles::of(&path);
         assert_eq!(files.next(), None);
         files.write_next(TEXT).unwrap();
-        let want = "server.1=a:1:2:participant;0.0.0.0:2181\nserver.10=c:1:2:participant;0.0.0.0:2183\n\
+        let want = "server.10=c:1:2:participant;0.0.0.0:2183\nserver.1=a:1:2:participant;0.0.0.0:2181\n\
                     server.2=b:1:2:participant\nversion=10000000a";
         assert_eq!(files.next().as_deref(), Some(want));
         files.remove_next().unwrap();

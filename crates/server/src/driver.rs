@@ -17,12 +17,14 @@ use oxherd_replica::{
     Outstanding, Replica, SharedWatches, Side,
 };
 use oxherd_tree::{Change, ClientId, Tree, WalkId, WalkState, Watches};
-use oxherd_zab::Role;
+use oxherd_zab::{EnsembleConfig, Role};
 use parking_lot::{Condvar, Mutex, RwLock};
 use tracing::{error, info};
 
+use crate::client_ports::ClientPorts;
 use crate::link::Link;
 use crate::log_thread::{LogCommand, LogQueue};
+use crate::membership::MembershipChange;
 use crate::peers::{Inbox, Peers};
 
 /// Bytes of the tree taken under its lock at once, to be sent to a learner.
@@ -45,6 +47,8 @@ pub(crate) struct Driver {
     /// Only in an ensemble.
     member: OnceLock<Membership>,
     role_signal: Condvar,
+    /// Where clients are accepted; weak, for it holds the driver.
+    clients: OnceLock<Weak<ClientPorts>>,
     snapshot_due: Mutex<bool>,
     snapshot_signal: Condvar,
     halted: Mutex<Option<String>>,
@@ -94,6 +98,7 @@ impl Driver {
             serving: AtomicBool::new(true),
             member: OnceLock::new(),
             role_signal: Condvar::new(),
+            clients: OnceLock::new(),
             snapshot_due: Mutex::new(false),
             snapshot_signal: Condvar::new(),
             halted: Mutex::new(None),
@@ -186,6 +191,7 @@ impl Driver {
                 Output::Storage(command) => commands.push(LogCommand::Storage(command)),
                 Output::Role(role) => self.set_role(role, dirty),
                 Output::Peer(output) => {
+                    commands.extend(change_of(&output).map(LogCommand::Membership));
                     if let Some(peers) = told_peers.take().or_else(|| self.peers()) {
                         peers.carry_out(output);
                         told_peers = Some(peers);
@@ -440,8 +446,31 @@ impl Driver {
     }
 }
 
+/// What a change of the ensemble leaves to storage.
+fn change_of(output: &oxherd_zab::Output) -> Option<MembershipChange> {
+    match output {
+        oxherd_zab::Output::ConfigSeen { text } => {
+            EnsembleConfig::parse(text).ok().map(MembershipChange::Seen)
+        }
+        oxherd_zab::Output::ConfigActive { text } => {
+            EnsembleConfig::parse(text).ok().map(MembershipChange::Active)
+        }
+        _ => None,
+    }
+}
+
 /// What only members do.
 impl Driver {
+    /// The port for clients follows the ensemble from now on.
+    pub(crate) fn may_move(&self, clients: &Arc<ClientPorts>) {
+        drop(self.clients.set(Arc::downgrade(clients)));
+    }
+
+    /// Where clients are accepted, while the server runs.
+    pub(crate) fn client_ports(&self) -> Option<Arc<ClientPorts>> {
+        self.clients.get().and_then(Weak::upgrade)
+    }
+
     /// Makes this the server of a member: it serves once it leads or has learned.
     pub(crate) fn join(&self, peers: &Arc<Peers>, leader_serves: bool) {
         let membership =

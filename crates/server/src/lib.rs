@@ -4,11 +4,13 @@
 //! thread writes and syncs the log; one writes snapshots. None of them owns the replica: see `driver`.
 
 mod client_port;
+mod client_ports;
 mod data;
 mod driver;
 mod link;
 mod log_thread;
 mod member;
+mod membership;
 mod peers;
 mod progress;
 pub mod repair;

@@ -19,6 +19,7 @@ use tracing::{error, warn};
 
 use crate::data::Files;
 use crate::driver::Driver;
+use crate::membership::{MembershipChange, MembershipFiles};
 use crate::settings;
 
 /// Commands on their way to the log thread. Bounded by what clients may have outstanding.
@@ -33,6 +34,8 @@ pub(crate) struct LogQueue {
 pub(crate) enum LogCommand {
     /// Asked by the replica.
     Storage(StorageCommand),
+    /// The ensemble changes.
+    Membership(MembershipChange),
     /// Begin a new file with the next txn, because a snapshot begins.
     Roll,
 }
@@ -108,7 +111,11 @@ pub(crate) fn start(
         slow_sync_ms: config.storage.sync_warning_ms,
         batching: Batching::new(settings::batch_options(config), Driver::now().instant),
         has_room: true,
+        membership: MembershipFiles::of(config),
     };
+    if let Some(files) = &thread.membership {
+        files.back_up(config);
+    }
     std::thread::Builder::new().name("log".to_owned()).spawn(move || thread.run())
 }
 
@@ -123,6 +130,8 @@ struct LogThread {
     /// When what waits is synced.
     batching: Batching,
     has_room: bool,
+    /// Only where the ensemble may change.
+    membership: Option<MembershipFiles>,
 }
 
 impl LogThread {
@@ -176,6 +185,10 @@ impl LogThread {
                 LogCommand::Roll => {
                     self.append(batch)?;
                     self.log.roll();
+                }
+                LogCommand::Membership(change) => {
+                    self.append(batch)?;
+                    self.membership_change(&change);
                 }
                 LogCommand::Storage(other) => {
                     self.append(batch)?;

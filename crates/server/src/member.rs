@@ -9,12 +9,11 @@ use oxherd_replica::{Now, Recovered, Replica, ReplicaOptions};
 use oxherd_zab::{DurableState, EnsembleConfig, PeerConfig};
 
 use crate::driver::Driver;
-use crate::peers::{Inbox, PeerListeners, PeerSettings, Peers};
-use crate::server::{StartError, bind};
+use crate::membership;
+use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers};
+use crate::server::StartError;
 use crate::settings;
 
-/// Connections that may wait to be accepted at a port for peers.
-const BACKLOG: i32 = 128;
 /// Bytes that may wait for one learner: minutes of writes, or what comes while it takes a large tree.
 const QUEUE_BYTES_MAX: usize = 512 << 20;
 
@@ -48,7 +47,7 @@ pub(crate) fn listen(
 
 fn open(host: Option<&str>, port: u16) -> Result<std::net::TcpListener, StartError> {
     let address = format!("{}:{port}", host.unwrap_or("*"));
-    bind(host, port, BACKLOG).map_err(|source| StartError::Listen { address, source })
+    peers::open(host, port).map_err(|source| StartError::Listen { address, source })
 }
 
 fn server_id(config: &Config) -> Result<ServerId, StartError> {
@@ -94,6 +93,7 @@ fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, StartError> {
         commit_log_count: settings::positive_len(quorum.commit_log_count),
         log_sync: quorum.snapshot_size_factor >= 0.0,
         reconfig: quorum.reconfig_enabled,
+        ensemble_seen: if quorum.reconfig_enabled { membership::next(config) } else { None },
         read_only: config.client_port.read_only_mode,
         observer_master: observer_master_port(config).is_some(),
         seed,
@@ -122,6 +122,7 @@ pub(crate) fn start(
         leader_pause: milliseconds(quorum.leader_retry_ms),
         several_addresses: quorum.multi_address,
         keep_alive: quorum.election_keep_alive,
+        listen_everywhere: quorum.listen_everywhere,
         observer_master_port: observer_master_port(config).unwrap_or(0),
         field_len_max: usize::try_from(field).unwrap_or(0),
         queue_bytes_max: QUEUE_BYTES_MAX,

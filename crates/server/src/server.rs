@@ -16,6 +16,7 @@ use thiserror::Error;
 use tracing::{info, warn};
 
 use crate::client_port::{Admission, ClientPort};
+use crate::client_ports::ClientPorts;
 use crate::data::{self, Opened};
 use crate::driver::Driver;
 use crate::peers::{PeerListeners, Peers};
@@ -148,15 +149,17 @@ impl ServerBuilder {
             self.workers.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
         let workers = Workers::start(count).map_err(StartError::Threads)?;
         workers.first().spawn(timers(Arc::clone(&driver), tick(&config)));
-        let client_addr = listener.as_ref().and_then(|listener| listener.local_addr().ok());
+        let clients = Arc::new(client_ports(&config, &driver, &workers));
         if let Some(listener) = listener {
-            serve_clients(listener, &config, &driver, &workers)?;
+            let host = config.client_port.address.clone();
+            clients.serve(listener, host).map_err(StartError::Threads)?;
         }
+        driver.may_move(&clients);
         if peers.is_some() {
             driver.submit_one(Input::Timeout);
         }
         let held_drain_max = settings::held_drain_max(&config);
-        Ok(Handle { driver, workers, threads, over, client_addr, peers, held_drain_max, _lock: lock })
+        Ok(Handle { driver, workers, threads, over, clients, peers, held_drain_max, _lock: lock })
     }
 }
 
@@ -164,8 +167,7 @@ fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
     let Some(port) = config.client_port.port else { return Ok(None) };
     let host = config.client_port.address.clone();
     let shown = format!("{}:{port}", host.as_deref().unwrap_or("*"));
-    let backlog = if config.client_port.backlog > 0 { config.client_port.backlog } else { 1024 };
-    bind(host.as_deref(), port, backlog)
+    bind(host.as_deref(), port, backlog(config))
         .map(Some)
         .map_err(|source| StartError::Listen { address: shown, source })
 }
@@ -200,12 +202,7 @@ fn bind_to(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-fn serve_clients(
-    listener: TcpListener,
-    config: &Config,
-    driver: &Arc<Driver>,
-    workers: &Workers,
-) -> Result<(), StartError> {
+fn client_ports(config: &Config, driver: &Arc<Driver>, workers: &Workers) -> ClientPorts {
     let port = ClientPort {
         driver: Arc::clone(driver),
         admission: Arc::new(Admission::default()),
@@ -213,14 +210,11 @@ fn serve_clients(
         words: Arc::new(Words::new(config, Arc::clone(driver))),
         workers: workers.handles(),
     };
-    listener.set_nonblocking(true).map_err(StartError::Threads)?;
-    workers.first().spawn(async move {
-        match tokio::net::TcpListener::from_std(listener) {
-            Ok(listener) => port.accept(listener).await,
-            Err(error) => port.driver.halt(format!("cannot watch the client port: {error}")),
-        }
-    });
-    Ok(())
+    ClientPorts::new(port, backlog(config))
+}
+
+fn backlog(config: &Config) -> i32 {
+    if config.client_port.backlog > 0 { config.client_port.backlog } else { 1024 }
 }
 
 fn tick(config: &Config) -> Duration {
@@ -252,7 +246,7 @@ pub struct Handle {
     workers: Workers,
     threads: Vec<JoinHandle<()>>,
     over: Arc<AtomicBool>,
-    client_addr: Option<SocketAddr>,
+    clients: Arc<ClientPorts>,
     peers: Option<Arc<Peers>>,
     /// How long requests that the throttle holds back are given (`request_throttler.shutdownTimeout`).
     held_drain_max: Duration,
@@ -262,7 +256,7 @@ pub struct Handle {
 impl Handle {
     /// Where clients connect; `None` without a client port.
     pub fn client_addr(&self) -> Option<SocketAddr> {
-        self.client_addr
+        self.clients.local_addr()
     }
 
     /// Waits until the server stops itself because it cannot be sure of its data; why.

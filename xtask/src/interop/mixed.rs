@@ -17,6 +17,11 @@ pub(super) fn mixed(bench: &Bench) -> Result<Tally> {
     with_java(bench, "mixed", &[])
 }
 
+/// An ensemble of both kinds that grows and shrinks under load, killed after each step.
+pub(super) fn reconfig(bench: &Bench) -> Result<Tally> {
+    with_java(bench, "reconfig", &[])
+}
+
 /// Directories written by one and opened by the other, each killed under load; 50 times with `FULL=1`.
 pub(super) fn both_ways(bench: &Bench) -> Result<Tally> {
     with_java(bench, "both-ways", &[])

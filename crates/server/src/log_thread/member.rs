@@ -11,6 +11,7 @@ use tracing::{info, warn};
 
 use super::LogThread;
 use crate::data;
+use crate::membership::MembershipChange;
 use crate::peers::Installed;
 
 /// Most bytes of the log that are read for a learner; more, and the tree is sent instead.
@@ -40,6 +41,23 @@ impl LogThread {
         };
         self.driver.submit_one(Input::Storage(event));
         Ok(())
+    }
+
+    /// Files first; then clients find the server where the ensemble says.
+    pub(super) fn membership_change(&mut self, change: &MembershipChange) {
+        if let Some(files) = &mut self.membership {
+            files.carry_out(change);
+        }
+        let MembershipChange::Active(ensemble) = change else { return };
+        let own = self.config.server_id.and_then(|id| ensemble.members.get(&id));
+        let Some((host, port)) = own.and_then(|member| member.client.clone()) else { return };
+        let Some(clients) = self.driver.client_ports() else { return };
+        let started = std::thread::Builder::new()
+            .name("client-port".to_owned())
+            .spawn(move || clients.move_to(&host, port));
+        if let Err(error) = started {
+            warn!(%error, "cannot start a thread to move the client port");
+        }
     }
 
     /// Cuts the log; the tree is read anew, for it may hold what was cut. Where it ends now.

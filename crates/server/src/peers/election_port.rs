@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use oxherd_proto::{ElectionHello, Input as Reader, ServerId};
-use oxherd_zab::{Input, LinkId, LinkKind};
+use oxherd_zab::{Input, LinkId, LinkKind, PeerAddress};
 use parking_lot::Mutex;
 use tracing::{debug, info, warn};
 
@@ -29,7 +29,7 @@ const NAMELESS: ServerId = ServerId(i64::MAX);
 /// All election links.
 #[derive(Debug)]
 pub(super) struct Elections {
-    hello: Bytes,
+    hello: Mutex<Bytes>,
     entries: Mutex<BTreeMap<ServerId, Entry>>,
     strangers: AtomicUsize,
     next_nameless: AtomicI64,
@@ -47,17 +47,18 @@ struct Entry {
 
 impl Elections {
     pub(super) fn new(settings: &PeerSettings) -> Self {
-        let member = settings.ensemble.members.get(&settings.server);
-        let addresses = member.into_iter().flat_map(|member| &member.addresses);
-        let addresses =
-            addresses.map(|address| address::show(&(address.host.clone(), address.election_port))).collect();
-        let hello = ElectionHello { server: settings.server, addresses };
+        let own = super::own_addresses(&settings.ensemble, settings.server);
         Self {
-            hello: hello.to_bytes(settings.several_addresses),
+            hello: Mutex::new(hello(settings, &own)),
             entries: Mutex::new(BTreeMap::new()),
             strangers: AtomicUsize::new(0),
             next_nameless: AtomicI64::new(-1),
         }
+    }
+
+    /// Says these addresses on links dialled from now on.
+    pub(super) fn introduce_as(&self, settings: &PeerSettings, addresses: &[PeerAddress]) {
+        *self.hello.lock() = hello(settings, addresses);
     }
 
     pub(super) fn close(&self, link: LinkId) {
@@ -102,7 +103,7 @@ impl Peers {
         let dialled = address::dial(&places, self.settings.connect_timeout).and_then(|socket| {
             prepare(&socket, self.settings.keep_alive)?;
             // In one write: older receivers read it with one read.
-            (&socket).write_all(&self.elections.hello)?;
+            (&socket).write_all(&self.elections.hello.lock().clone())?;
             Ok(socket)
         });
         if let Some(entry) = self.elections.entries.lock().get_mut(&server) {
@@ -118,8 +119,8 @@ impl Peers {
         }
     }
 
-    pub(super) fn accept_elections(self: &Arc<Self>, listener: &TcpListener) {
-        self.accept(listener, |socket| {
+    pub(super) fn accept_elections(self: &Arc<Self>, listener: &TcpListener, over: &AtomicBool) {
+        self.accept(listener, over, |socket| {
             if self.elections.strangers.fetch_add(1, Ordering::Relaxed) >= STRANGERS_MAX {
                 self.elections.strangers.fetch_sub(1, Ordering::Relaxed);
                 return warn!("too many connections at the election port that do not say who they are");
@@ -221,6 +222,12 @@ impl Peers {
             }
         }
     }
+}
+
+fn hello(settings: &PeerSettings, addresses: &[PeerAddress]) -> Bytes {
+    let places = addresses.iter().map(|address| (address.host.clone(), address.election_port));
+    let addresses = places.map(|place| address::show(&place)).collect();
+    ElectionHello { server: settings.server, addresses }.to_bytes(settings.several_addresses)
 }
 
 /// Reads a hello and not a byte more.

@@ -102,9 +102,8 @@ impl Peers {
             Purpose::Elections => {
                 self.spawn("elections", move |peers| peers.accept_elections(&listener, &over))
             }
-            Purpose::Learners => {
-                self.spawn("learners", move |peers| peers.accept_learners(&listener, &over, LinkKind::Learner))
-            }
+            Purpose::Learners => self
+                .spawn("learners", move |peers| peers.accept_learners(&listener, &over, LinkKind::Learner)),
             Purpose::Observers => self.spawn("observers", move |peers| {
                 peers.accept_learners(&listener, &over, LinkKind::ObserverMaster);
             }),

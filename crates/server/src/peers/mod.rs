@@ -9,12 +9,14 @@
 //! | `address` | names, dialling |
 //! | `election_port`, `election_link` | votes |
 //! | `peer_port`, `peer_link` | leader and learners |
+//! | `listeners` | the ports themselves |
 //! | `packets` | the stream of a peer link |
 //! | `snapshot_in` | the tree as a leader sends it |
 
 mod address;
 mod election_link;
 mod election_port;
+mod listeners;
 mod packets;
 mod peer_link;
 mod peer_port;
@@ -30,12 +32,14 @@ use std::time::Duration;
 
 use oxherd_proto::ServerId;
 use oxherd_tree::{TreeOptions, WalkId, WalkState};
-use oxherd_zab::{CloseReason, EnsembleConfig, Input, LinkId, LinkKind, Output};
+use oxherd_zab::{CloseReason, EnsembleConfig, Input, LinkId, Output, PeerAddress};
 use parking_lot::{Condvar, Mutex};
 use tracing::{info, warn};
 
 use self::address::Place;
 use self::election_port::Elections;
+use self::listeners::Listeners;
+pub(crate) use self::listeners::{PeerListeners, open};
 use self::peer_link::PeerLink;
 pub(crate) use self::snapshot_in::Installed;
 
@@ -69,6 +73,8 @@ pub(crate) struct PeerSettings {
     pub(crate) several_addresses: bool,
     /// Whether the kernel probes idle election links (`tcpKeepAlive`).
     pub(crate) keep_alive: bool,
+    /// Whether ports for peers are opened at every address (`quorumListenOnAllIPs`).
+    pub(crate) listen_everywhere: bool,
     /// Port of an observer master; 0 for none.
     pub(crate) observer_master_port: u16,
     /// Most bytes of a packet's field.
@@ -77,14 +83,6 @@ pub(crate) struct PeerSettings {
     pub(crate) queue_bytes_max: usize,
     /// How a tree that a leader sends is built.
     pub(crate) tree: TreeOptions,
-}
-
-/// Where a server listens for its peers.
-#[derive(Debug, Default)]
-pub(crate) struct PeerListeners {
-    pub(crate) election: Vec<TcpListener>,
-    pub(crate) peer: Vec<TcpListener>,
-    pub(crate) observer_master: Vec<TcpListener>,
 }
 
 /// All links to peers.
@@ -100,7 +98,7 @@ pub(crate) struct Peers {
     dial_turn: AtomicU64,
     installs: Mutex<BTreeMap<LinkId, Result<Installed, String>>>,
     install_signal: Condvar,
-    listeners: Mutex<Vec<TcpListener>>,
+    listeners: Listeners,
     over: AtomicBool,
 }
 
@@ -116,27 +114,10 @@ impl Peers {
             dial_turn: AtomicU64::new(0),
             installs: Mutex::new(BTreeMap::new()),
             install_signal: Condvar::new(),
-            listeners: Mutex::new(Vec::new()),
+            listeners: Listeners::new(own_addresses(&settings.ensemble, settings.server)),
             over: AtomicBool::new(false),
             settings,
         })
-    }
-
-    /// Starts to accept; whoever carries out outputs must be there by now.
-    pub(crate) fn listen(self: &Arc<Self>, listeners: PeerListeners) -> io::Result<()> {
-        let PeerListeners { election, peer, observer_master } = listeners;
-        let all = election.iter().chain(&peer).chain(&observer_master);
-        *self.listeners.lock() = all.map(TcpListener::try_clone).collect::<io::Result<Vec<_>>>()?;
-        for listener in election {
-            self.spawn("elections", move |peers| peers.accept_elections(&listener))?;
-        }
-        for listener in peer {
-            self.spawn("learners", move |peers| peers.accept_learners(&listener, LinkKind::Learner))?;
-        }
-        for listener in observer_master {
-            self.spawn("observers", move |peers| peers.accept_learners(&listener, LinkKind::ObserverMaster))?;
-        }
-        Ok(())
     }
 
     /// Carries out what concerns peers, packets only up to their queues; never blocks.
@@ -157,7 +138,11 @@ impl Peers {
                 }
             }
             Output::Close { link, reason } => self.close(link, &reason),
-            Output::ConfigActive { text } | Output::ConfigSeen { text } => self.learn_addresses(&text),
+            Output::ConfigSeen { text } => self.learn_addresses(&text),
+            Output::ConfigActive { text } => {
+                self.learn_addresses(&text);
+                self.follow_own_addresses();
+            }
             _ => {}
         }
     }
@@ -178,10 +163,7 @@ impl Peers {
     /// Ends all links and stops listening.
     pub(crate) fn stop(&self) {
         self.over.store(true, Ordering::Release);
-        for listener in self.listeners.lock().drain(..) {
-            // Wakes the thread that accepts.
-            drop(socket2::SockRef::from(&listener).shutdown(std::net::Shutdown::Both));
-        }
+        self.listeners.close_all();
         self.elections.close_all();
         let links: Vec<_> = self.links.lock().values().cloned().collect();
         links.iter().for_each(|link| link.close_when_sent());
@@ -225,11 +207,17 @@ impl Peers {
         }
     }
 
+    fn follow_own_addresses(self: &Arc<Self>) {
+        let addresses = own_addresses(&self.ensemble.lock(), self.settings.server);
+        self.elections.introduce_as(&self.settings, &addresses);
+        self.listen_at(&addresses);
+    }
+
     fn election_places(&self, server: ServerId) -> Vec<Place> {
         self.places(server, |address| address.election_port)
     }
 
-    fn places(&self, server: ServerId, port: impl Fn(&oxherd_zab::PeerAddress) -> u16) -> Vec<Place> {
+    fn places(&self, server: ServerId, port: impl Fn(&PeerAddress) -> u16) -> Vec<Place> {
         let ensemble = self.ensemble.lock();
         let member = ensemble.members.get(&server);
         let addresses = member.into_iter().flat_map(|member| &member.addresses);
@@ -244,12 +232,13 @@ impl Peers {
     }
 
     /// Accepts until it is over; `take` must not block.
-    fn accept(&self, listener: &TcpListener, mut take: impl FnMut(TcpStream)) {
-        while !self.is_over() {
+    fn accept(&self, listener: &TcpListener, over: &AtomicBool, mut take: impl FnMut(TcpStream)) {
+        let is_over = || self.is_over() || over.load(Ordering::Acquire);
+        while !is_over() {
             match listener.accept() {
-                Ok((socket, _)) if !self.is_over() => take(socket),
+                Ok((socket, _)) if !is_over() => take(socket),
                 Ok(_) => return,
-                Err(error) if !self.is_over() => {
+                Err(error) if !is_over() => {
                     warn!(%error, "cannot accept a peer; raise the limit of open files if that is the reason");
                     std::thread::sleep(Duration::from_millis(50));
                 }
@@ -257,6 +246,10 @@ impl Peers {
             }
         }
     }
+}
+
+fn own_addresses(ensemble: &EnsembleConfig, server: ServerId) -> Vec<PeerAddress> {
+    ensemble.members.get(&server).map(|member| member.addresses.clone()).unwrap_or_default()
 }
 
 /// Prepares an accepted or dialled socket.

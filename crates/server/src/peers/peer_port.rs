@@ -2,7 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use oxherd_proto::ServerId;
@@ -20,8 +20,13 @@ const LINKS_MAX: usize = 1024;
 const DIALS_MAX: u32 = 5;
 
 impl Peers {
-    pub(super) fn accept_learners(self: &Arc<Self>, listener: &TcpListener, kind: LinkKind) {
-        self.accept(listener, |socket| {
+    pub(super) fn accept_learners(
+        self: &Arc<Self>,
+        listener: &TcpListener,
+        over: &AtomicBool,
+        kind: LinkKind,
+    ) {
+        self.accept(listener, over, |socket| {
             if self.links.lock().len() >= LINKS_MAX {
                 return warn!("too many links at the peer port: refusing one");
             }
