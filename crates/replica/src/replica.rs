@@ -315,6 +315,9 @@ impl Replica {
     }
 
     fn note_logged(&mut self, len: usize) {
+        if !self.zab.keeps_log() {
+            return;
+        }
         self.snapshot.note_txn(len);
         if self.snapshot.is_due() {
             self.snapshot.requested();

@@ -415,14 +415,15 @@ impl Driver {
             return;
         };
         info!(?role, "the role of this server");
-        *member.role.lock() = role;
-        self.role_signal.notify_all();
         let serves = match role {
             Role::Leading { .. } => member.leader_serves,
             Role::Following { .. } | Role::Observing { .. } | Role::ReadOnly => true,
             _ => false,
         };
+        // Whoever waits for the role may connect at once.
         self.serving.store(serves, Ordering::Release);
+        *member.role.lock() = role;
+        self.role_signal.notify_all();
         if !serves {
             self.close_clients(dirty);
         }

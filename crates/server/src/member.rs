@@ -1,5 +1,6 @@
 //! A server as a member of its ensemble: what the configuration says about peers.
 
+use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use oxherd_config::{Config, Mode};
 use oxherd_proto::ServerId;
 use oxherd_replica::{Now, Recovered, Replica, ReplicaOptions};
 use oxherd_zab::{DurableState, EnsembleConfig, PeerConfig};
+use tracing::warn;
 
 use crate::driver::Driver;
 use crate::membership;
@@ -14,6 +16,10 @@ use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers};
 use crate::server::StartError;
 use crate::settings;
 
+/// Pause between two attempts to open the election port.
+const BIND_PAUSE: Duration = Duration::from_secs(1);
+/// Attempts where the setting makes no sense.
+const BIND_RETRIES_DEFAULT: i32 = 3;
 /// Bytes that may wait for one learner: minutes of writes, or what comes while it takes a large tree.
 const QUEUE_BYTES_MAX: usize = 512 << 20;
 
@@ -34,7 +40,7 @@ pub(crate) fn listen(
     for address in &member.addresses {
         let host = (!config.quorum.listen_everywhere).then_some(address.host.as_str());
         listeners.peer.push(open(host, address.quorum_port)?);
-        listeners.election.push(open(host, address.election_port)?);
+        listeners.election.push(open_election(config, host, address.election_port)?);
         if let Some(port) = observer_master_port(config) {
             listeners.observer_master.push(open(host, port)?);
         }
@@ -45,9 +51,29 @@ pub(crate) fn listen(
     Ok(Some(listeners))
 }
 
-fn open(host: Option<&str>, port: u16) -> Result<std::net::TcpListener, StartError> {
+fn open(host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
     let address = format!("{}:{port}", host.unwrap_or("*"));
     peers::open(host, port).map_err(|source| StartError::Listen { address, source })
+}
+
+/// Whoever held the election port may be about to end, as in a restart: it is tried again.
+// Java: QuorumCnxManager.Listener.ListenerHandler.acceptConnections
+fn open_election(config: &Config, host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
+    let mut failures = 0;
+    let attempts_max = match config.quorum.election_bind_retries {
+        retries if retries >= 0 => retries,
+        _ => BIND_RETRIES_DEFAULT,
+    };
+    loop {
+        failures += 1;
+        match open(host, port) {
+            Err(error) if attempts_max == 0 || failures < attempts_max => {
+                warn!(%error, "trying the election port again");
+                std::thread::sleep(BIND_PAUSE);
+            }
+            result => return result,
+        }
+    }
 }
 
 fn server_id(config: &Config) -> Result<ServerId, StartError> {
@@ -95,6 +121,10 @@ fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, StartError> {
         reconfig: quorum.reconfig_enabled,
         ensemble_seen: if quorum.reconfig_enabled { membership::next(config) } else { None },
         read_only: config.client_port.read_only_mode,
+        snap_syncs_max: settings::positive_len(quorum.snap_syncs_max),
+        diff_syncs_max: settings::positive_len(quorum.diff_syncs_max),
+        epoch_wait: (quorum.epoch_wait_ms >= 0).then(|| milliseconds(quorum.epoch_wait_ms)),
+        observer_log: quorum.observer_sync_enabled.unwrap_or(quorum.sync_enabled),
         observer_master: observer_master_port(config).is_some(),
         seed,
         ..PeerConfig::new(server_id(config)?, ensemble(config)?)

@@ -1,4 +1,5 @@
-//! Observers that learn from followers: what their clients see, and where they go when a follower stops.
+//! Observers that learn from followers, and that keep no log: what their clients see, where they go when a
+//! follower stops, what is on their disks.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -48,6 +49,11 @@ fn config(dir: &Path, index: usize, servers: &str, master_port: u16) -> Config {
 
 impl Ensemble {
     fn start() -> Self {
+        Self::start_with(|_| {})
+    }
+
+    /// With other settings for the observer.
+    fn start_with(change: impl Fn(&mut Config)) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let master_port = free_port(&host(0));
         let line = |index: usize| {
@@ -56,8 +62,9 @@ impl Ensemble {
             format!("server.{id}={host}:{}:{}:{kind}\n", free_port(&host), free_port(&host))
         };
         let servers: String = (0..=OBSERVER).map(line).collect();
-        let configs: Vec<_> =
+        let mut configs: Vec<_> =
             (0..=OBSERVER).map(|index| config(dir.path(), index, &servers, master_port)).collect();
+        change(&mut configs[OBSERVER]);
         let mut ensemble = Self { members: Vec::new(), configs, _dir: dir };
         ensemble.members.resize_with(OBSERVER + 1, || None);
         (0..=OBSERVER).for_each(|index| ensemble.launch(index));
@@ -173,5 +180,26 @@ fn an_observer_that_was_away_gets_what_it_missed_from_a_follower() {
             assert!(!ensemble.is_leader(master), "a follower serves the observer");
             ensemble.assert_converged();
         }
+    });
+}
+
+#[test]
+fn an_observer_without_a_log_serves_all_and_writes_no_txn() {
+    let mut ensemble = Ensemble::start_with(|config| config.quorum.sync_enabled = false);
+    run(async {
+        for round in 0..2 {
+            let client = ensemble.client(OBSERVER);
+            fill(&client, &format!("round-{round}"), 20).await;
+            client.close().await.unwrap();
+            ensemble.assert_converged();
+            ensemble.members[OBSERVER] = None;
+            let dir = ensemble.configs[OBSERVER].storage.data_dir.join("version-2");
+            let names = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name());
+            let logs: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("log.")).collect();
+            assert!(logs.is_empty(), "{logs:?}");
+            ensemble.launch(OBSERVER);
+            ensemble.await_service(OBSERVER);
+        }
+        ensemble.assert_converged();
     });
 }

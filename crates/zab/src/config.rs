@@ -43,6 +43,15 @@ pub struct PeerConfig {
     /// Whether, as a follower, it serves observers, and as an observer goes to a follower; that is
     /// whether `observerMasterPort` is set.
     pub observer_master: bool,
+    /// Observers that may be sent a snapshot at a time; `leader.maxConcurrentSnapSyncs`, default 10.
+    pub snap_syncs_max: usize,
+    /// Observers that may be sent a diff at a time; `leader.maxConcurrentDiffSyncs`, default 100.
+    pub diff_syncs_max: usize,
+    /// How long a leader waits for a quorum of epochs once one that elected it looks for another;
+    /// `leader.maxTimeToWaitForEpoch`, `None` = as without that.
+    pub epoch_wait: Option<Duration>,
+    /// Whether it keeps a log as an observer; `syncEnabled`, default yes.
+    pub observer_log: bool,
     /// Last counter an epoch uses; Java uses no counter of all ones. Lower only in tests.
     pub counter_max: u32,
     /// For the observer's pause.
@@ -69,6 +78,10 @@ impl PeerConfig {
             read_only: false,
             reconfig: false,
             observer_master: false,
+            snap_syncs_max: 10,
+            diff_syncs_max: 100,
+            epoch_wait: None,
+            observer_log: true,
             counter_max: Zxid::COUNTER_MAX - 1,
             seed: 0,
         }

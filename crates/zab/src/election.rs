@@ -45,6 +45,7 @@ impl Looking {
     /// Opens a round with a vote for this server. The vote, if it decides at once.
     pub(crate) fn start(local: &mut Local) -> (Self, Option<Vote>) {
         local.round = local.round.saturating_add(1);
+        local.elected_by.clear();
         let now = local.now();
         let again_after = local.config.notify_again_min;
         let read_only = READ_ONLY_AFTER_MIN.max(local.config.tick);
@@ -219,7 +220,11 @@ impl Looking {
         }
         let now = local.now();
         let until = *self.final_at.get_or_insert(now + local.config.finalize_wait);
-        (now >= until || self.has_everyone_spoken(local)).then_some(self.proposal)
+        let decided = now >= until || self.has_everyone_spoken(local);
+        if decided {
+            local.elected_by = agreeing;
+        }
+        decided.then_some(self.proposal)
     }
 
     /// Whether each other voter has voted in this round or cannot be reached.

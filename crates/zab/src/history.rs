@@ -137,6 +137,16 @@ impl History {
         out.push_back(Output::Storage(StorageCommand::Append { zxid, payload }));
     }
 
+    /// As [`Self::append`], for one who keeps no log: nothing is asked of storage.
+    pub(crate) fn append_unlogged(&mut self, zxid: Zxid, payload: Bytes) {
+        assert!(zxid > self.appended, "zxids grow: {zxid} after {}", self.appended);
+        assert!(self.is_settled(), "nothing waits for a log that is not kept");
+        self.appended = zxid;
+        self.logged = zxid;
+        self.complete_after = zxid;
+        self.tail.push_back((zxid, payload));
+    }
+
     pub(crate) fn commit(&mut self, zxid: Zxid, out: &mut VecDeque<Output>) {
         assert!(zxid <= self.appended, "committed {zxid} was never appended");
         self.committed = self.committed.max(zxid);

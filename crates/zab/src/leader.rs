@@ -154,6 +154,18 @@ impl Leader {
         self.learners.up(link, local);
     }
 
+    /// Another server looks for a leader. If it had elected this one, which waits for its quorum for long
+    /// already, this one looks again too.
+    // Java: Leader.reportLookingSid
+    pub(crate) fn is_left(&self, by: ServerId, local: &Local) -> bool {
+        let (Stage::Gathering(_), Some(wait), Some(deadline)) =
+            (&self.stage, local.config.epoch_wait, self.deadline)
+        else {
+            return false;
+        };
+        local.elected_by.contains(&by) && local.now() + local.config.init_time() > deadline + wait
+    }
+
     pub(crate) fn link_down(&mut self, link: LinkId) {
         self.learners.down(link);
     }

@@ -17,11 +17,6 @@ use crate::packet;
 use crate::storage::{ReadId, StorageCommand};
 use crate::synchronize::{self, Bounds, Plan};
 
-/// Observers that may be sent a snapshot at a time; `leader.maxConcurrentSnapSyncs`.
-const SNAP_SYNCS_MAX: usize = 10;
-/// Observers that may be sent a diff at a time; `leader.maxConcurrentDiffSyncs`.
-const DIFF_SYNCS_MAX: usize = 100;
-
 /// How far a learner has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -393,7 +388,7 @@ impl Learners {
     fn begin(&mut self, link: LinkId, snap: bool, local: &mut Local) -> bool {
         let busy =
             self.links.values().filter(|learner| learner.stage == Stage::Synchronizing { snap }).count();
-        let busy_max = if snap { SNAP_SYNCS_MAX } else { DIFF_SYNCS_MAX };
+        let busy_max = if snap { local.config.snap_syncs_max } else { local.config.diff_syncs_max };
         let Some(learner) = self.links.get_mut(&link) else { return false };
         if learner.observer && busy >= busy_max {
             let reason = format!("{busy} synchronizations are under way already; come again");

@@ -46,6 +46,10 @@ pub(crate) struct Local {
     /// Started with an empty disk that nobody explained, or with a log that could not be cut as the
     /// leader asked; and not synchronized since. Such a server does not vote, and gets a snapshot.
     pub(crate) unexplained: bool,
+    /// Learned something as an observer that keeps no log.
+    short_log: bool,
+    /// Who elected the leader of the vote, as far as this server saw it elected.
+    pub(crate) elected_by: BTreeSet<ServerId>,
     /// What is answered to those who look for a leader while this server has one.
     pub(crate) vote: Vote,
     pub(crate) round: i64,
@@ -68,6 +72,8 @@ impl Local {
             heard_epoch: state.accepted_epoch,
             current_epoch: state.current_epoch,
             unexplained: state.last_zxid.is_none(),
+            short_log: false,
+            elected_by: BTreeSet::new(),
             history: History::recovered(state, config.commit_log_count),
             vote: nobody,
             round: 0,
@@ -124,7 +130,11 @@ impl Local {
     }
 
     pub(crate) fn append(&mut self, zxid: Zxid, payload: Bytes) {
-        self.history.append(zxid, payload, &mut self.out);
+        if self.config.observer_log || !self.is_observer() {
+            return self.history.append(zxid, payload, &mut self.out);
+        }
+        self.short_log = true;
+        self.history.append_unlogged(zxid, payload);
     }
 
     pub(crate) fn commit(&mut self, zxid: Zxid) {
@@ -137,7 +147,10 @@ impl Local {
             StorageEvent::Synced(zxid) => return self.history.synced(*zxid, &mut self.out),
             StorageEvent::Failed(_) => return,
             StorageEvent::Truncated(zxid) => self.history.truncated(*zxid),
-            StorageEvent::SnapshotInstalled(zxid) => self.history.installed(*zxid),
+            StorageEvent::SnapshotInstalled(zxid) => {
+                self.short_log = false;
+                self.history.installed(*zxid);
+            }
             StorageEvent::AcceptedEpochStored(epoch) => self.accepted_epoch = *epoch,
             StorageEvent::CurrentEpochStored(epoch) => self.current_epoch = *epoch,
             StorageEvent::SnapshotRefused(_) | StorageEvent::LogRead { .. } => {}
@@ -207,6 +220,8 @@ impl Local {
         let was_observer = self.is_observer();
         let Some(former) = self.members.activate(config) else { return false };
         self.out.push_back(Output::ConfigActive { text });
+        // What it knows is not on its disk: it gets a snapshot before it may vote.
+        self.unexplained |= self.short_log && !self.is_observer();
         let active = self.members.active();
         if former.is_same_ensemble(active) {
             return false;

@@ -154,6 +154,11 @@ impl Peer {
         self.local.history.delivered()
     }
 
+    /// Whether txns that are delivered are in the log.
+    pub fn keeps_log(&self) -> bool {
+        self.local.config.observer_log || !self.local.is_observer()
+    }
+
     /// Last zxid known to be committed; [`Self::delivered`] once everything up to it is durable here.
     pub fn committed(&self) -> Zxid {
         self.local.history.committed()
@@ -352,6 +357,11 @@ impl Peer {
             }
             Phase::Looking(looking) => return looking.answer_stranger(from, &mut self.local),
             Phase::Stopped => return,
+            Phase::Leading(leader)
+                if notification.state == PeerState::Looking && leader.is_left(from, &self.local) =>
+            {
+                return self.look(None, None);
+            }
             Phase::Leading(_) => PeerState::Leading,
             _ if self.local.is_observer() => PeerState::Observing,
             _ => PeerState::Following,

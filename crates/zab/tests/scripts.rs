@@ -73,10 +73,16 @@ impl Script {
         let reconfig = args.lookup_parse("reconfig")?.unwrap_or(false);
         let read_only = args.lookup_parse("read_only")?.unwrap_or(false);
         let master = args.lookup_parse("observer_master")?.unwrap_or(false);
+        let observer_log = args.lookup_parse("observer_log")?.unwrap_or(true);
+        let snap_syncs_max = args.lookup_parse("snap_syncs")?.unwrap_or(10);
+        let epoch_wait: Option<u64> = args.lookup_parse("epoch_wait")?;
         for server in cluster.servers.values_mut() {
             server.config.reconfig = reconfig;
             server.config.read_only = read_only;
             server.config.observer_master = master;
+            server.config.observer_log = observer_log;
+            server.config.snap_syncs_max = snap_syncs_max;
+            server.config.epoch_wait = epoch_wait.map(Duration::from_millis);
         }
         if let Some(counter_max) = args.lookup_parse("counter_max")? {
             cluster.servers.values_mut().for_each(|server| server.config.counter_max = counter_max);

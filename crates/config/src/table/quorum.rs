@@ -27,9 +27,9 @@ section! {
         /// Listen for peers on every address.
         listen_everywhere: bool = "quorumListenOnAllIPs", File, Q, Honoured, "false";
         /// Observers write log and snapshots too.
-        sync_enabled: bool = "syncEnabled", File, Q, Ensemble, "true";
+        sync_enabled: bool = "syncEnabled", File, Q, Honoured, "true";
         /// Overrides `syncEnabled`.
-        observer_sync_enabled: Option<bool> = "observer.syncEnabled", Property, Q, Ensemble, "";
+        observer_sync_enabled: Option<bool> = "observer.syncEnabled", Property, Q, Honoured, "";
         /// Port on which a follower serves observers; 0 turns it off.
         observer_master_port: i32 = "observerMasterPort", File, Q, Honoured, "0";
         /// File that holds the members; they may then not be in the main file.
@@ -59,7 +59,7 @@ section! {
         /// Milliseconds an election link may be silent; -1 means `syncLimit` ticks.
         election_read_ms: i32 = "quorumCnxnTimeoutMs", Property, Q, Honoured, "-1";
         /// Attempts to open the election port; 0 means for ever.
-        election_bind_retries: i32 = "electionPortBindRetry", Property, Q, Ensemble, "3";
+        election_bind_retries: i32 = "electionPortBindRetry", Property, Q, Honoured, "3";
         /// TCP keepalive on election links.
         election_keep_alive: bool = "tcpKeepAlive", Property, Q, Honoured, "false";
         /// Milliseconds an election first waits for notifications.
@@ -67,13 +67,13 @@ section! {
         /// Milliseconds an election waits for notifications at most.
         notification_ms_max: i32 = "fastleader.maxNotificationInterval", Property, Q, Honoured, "60000";
         /// Milliseconds a leader waits for a quorum of epochs; -1 means `initLimit`.
-        epoch_wait_ms: i32 = "leader.maxTimeToWaitForEpoch", Property, Q, Ensemble, "-1";
+        epoch_wait_ms: i32 = "leader.maxTimeToWaitForEpoch", Property, Q, Honoured, "-1";
         /// One acknowledgement in so many is measured.
         ack_logging: i32 = "leader.ackLoggingFrequency", Property, Q, Ensemble, "1000";
         /// Learners fed by snapshot at one time.
-        snap_syncs_max: i32 = "leader.maxConcurrentSnapSyncs", Property, Q, Ensemble, "10";
+        snap_syncs_max: i32 = "leader.maxConcurrentSnapSyncs", Property, Q, Honoured, "10";
         /// Learners fed by differences at one time.
-        diff_syncs_max: i32 = "leader.maxConcurrentDiffSyncs", Property, Q, Ensemble, "100";
+        diff_syncs_max: i32 = "leader.maxConcurrentDiffSyncs", Property, Q, Honoured, "100";
         /// Milliseconds between two attempts to reach the leader.
         leader_retry_ms: i32 = "leaderConnectDelayDuringRetryMs", Property, Q, Honoured, "100";
         /// Milliseconds an observer waits before it connects again.
