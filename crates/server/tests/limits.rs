@@ -2,6 +2,13 @@
 //!
 //! Where a test needs a write that is on its way, the log is told to wait: `flushDelay` keeps a batch open
 //! until `maxBatchSize` txns are in it.
+//!
+//! The same steps were taken by hand against ZooKeeper 3.9.5: the connection throttle (the third of three handshakes
+//! closed, one rejected, two requests), large requests (closed at the length alone, one rejected), the request
+//! throttle (−127 for a create and an exists behind another link's create, with that create's zxid), and a held
+//! create whose link ended (never carried out, one stale request dropped) gave the same answers and counters. One
+//! thing differs: reads on a standalone ZooKeeper take part in its batches, so one waits for a sync that is due,
+//! and counts towards `maxBatchSize`; here only writes do.
 // Java: RequestThrottler, BlueThrottle, ZooKeeperServer.shouldThrottle, SyncRequestProcessor
 
 #![expect(clippy::unwrap_used, reason = "a test may fail anywhere")]

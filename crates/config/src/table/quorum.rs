@@ -22,7 +22,7 @@ section! {
         connect_limit: i32 = "connectToLearnerMasterLimit", File, Q, Honoured, "0";
         /// Election algorithm; only 3 exists.
         election_algorithm: i32 = "electionAlg", File, Q, Honoured, "3";
-        /// Role when the list of servers does not say: participant or observer.
+        /// Role of this server, compared with the list of servers, which counts: participant or observer.
         peer_type: String = "peerType", File, Q, Honoured, "participant";
         /// Listen for peers on every address.
         listen_everywhere: bool = "quorumListenOnAllIPs", File, Q, Honoured, "false";
@@ -84,7 +84,7 @@ section! {
         observer_buffer_bytes: i32 = "observerMaster.sizeLimit", Property, Q, Ensemble, "33554432";
         /// Committed proposals kept in memory for learners that lag; at least 500.
         commit_log_count: i32 = "commitLogCount", Property, Q, Honoured, "500";
-        /// Size of log to send, as a share of the snapshot, up to which differences are read from disk.
+        /// Size of log files to read, as a share of the newest snapshot, up to which a learner is fed from them; less than 0 never does.
         snapshot_size_factor: f64 = "snapshotSizeFactor", Property, Q, Honoured, "0.33";
         /// Feed every learner by snapshot, for tests.
         force_snapshot: bool = "forceSnapshotSync", Property, Q, Ensemble, "false";

@@ -41,8 +41,8 @@ section! {
         digest: bool = "digest.enabled", Property, M, Honoured, "true";
         /// Snapshots end with the zxid they reach.
         seal_zxid: bool = "serializeLastProcessedZxid.enabled", Property, M, Honoured, "true";
-        /// First zxid of a new database, for tests only.
-        initial_zxid: Option<i64> = "testingonly.initialZxid", Property, J, Later, "";
+        /// First zxid of a new database, for the original's own tests.
+        initial_zxid: Option<i64> = "testingonly.initialZxid", Property, J, Jvm, "";
     }
 }
 
