@@ -113,6 +113,27 @@ func (e *ensemble) ended(n int, limit time.Duration) error {
 	}
 }
 
+// running says whether a server's process is still there.
+func (e *ensemble) running(n int) bool {
+	select {
+	case <-e.servers[n].exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// said wants one of the words in a server's log.
+func (s *server) said(words ...string) error {
+	log, err := os.ReadFile(s.log())
+	for _, word := range words {
+		if strings.Contains(string(log), word) {
+			return nil
+		}
+	}
+	return both(err, fmt.Errorf("server %d does not say in its log what is wrong", s.number))
+}
+
 func (e *ensemble) killAll() {
 	for n := range e.servers {
 		_ = e.kill(n)

@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"syscall"
 	"time"
 )
@@ -211,13 +210,13 @@ func disks() []scenario {
 			if err := full.fill(); err != nil {
 				return err
 			}
-			if err := s.ended(leader, endLimit); err != nil {
-				return fmt.Errorf("its disk is full: %w", err)
-			}
-			if err := s.during(true); err != nil {
+			if err := both(s.during(true), full.said("No space left", "disk is full")); err != nil {
 				return err
 			}
-			return both(syscall.Unlink(full.filler()), s.start(leader))
+			if err := syscall.Unlink(full.filler()); err != nil || s.running(leader) {
+				return err
+			}
+			return s.start(leader)
 		})},
 	}
 }

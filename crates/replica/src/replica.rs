@@ -219,7 +219,10 @@ impl Replica {
             Input::Gone { client, session } => self.gone(client, session),
             Input::Storage(event) => self.storage(now, event),
             Input::Peer(input) => self.peer_input(now, input),
-            Input::Room(has_room) => self.has_room = has_room,
+            Input::Room(has_room) => {
+                self.has_room = has_room;
+                self.zab.handle(now.instant, oxherd_zab::Input::Room(has_room));
+            }
             Input::SnapshotBegun => self.snapshot.begun(),
             Input::Timeout => self.timeout(now, tree),
         }

@@ -30,6 +30,8 @@ pub struct PeerConfig {
     pub notify_again_max: Duration,
     /// How long a quorum of votes waits for a better vote; ends early when nobody is left to give one.
     pub finalize_wait: Duration,
+    /// How long a server whose disk is full waits before it votes, so that others elect one of themselves.
+    pub no_room_delay: Duration,
     /// Longest random pause of an observer before it looks again; `observer.election.DelayMs`, 200 ms.
     pub observer_delay_max: Duration,
     /// Delivered txns kept for learners that come back; `commitLogCount`, default 500.
@@ -72,6 +74,7 @@ impl PeerConfig {
             notify_again_min: Duration::from_millis(200),
             notify_again_max: Duration::from_secs(60),
             finalize_wait: Duration::from_millis(200),
+            no_room_delay: Duration::from_secs(1),
             observer_delay_max: Duration::from_millis(200),
             commit_log_count: 500,
             log_sync: true,

@@ -66,6 +66,9 @@ pub enum Input {
         /// What it says.
         packet: QuorumPacket,
     },
+    /// Whether the log's disk has room for txns that add data. A leader without room hands over to those
+    /// who may have some, and comes late to the election.
+    Room(bool),
     /// The operator wants this server to end. It answers with [`Role::Stopped`] when it may.
     Stop,
 }

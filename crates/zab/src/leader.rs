@@ -496,6 +496,18 @@ impl Leader {
         self.outcome(local)
     }
 
+    /// Others shall lead, if they can without this server.
+    pub(crate) fn make_way(&mut self, local: &mut Local) -> Outcome {
+        let mut others = self.synced_voters();
+        others.remove(&local.me());
+        let is_free = matches!(self.stage, Stage::Broadcast) && self.leaving.is_none();
+        if !is_free || !local.members.is_quorum(&others) {
+            return Outcome::Stay;
+        }
+        self.leave(Outcome::Look, local);
+        self.outcome(local)
+    }
+
     fn leave(&mut self, outcome: Outcome, local: &Local) {
         let until = local.maybe_now().map(|now| now + local.config.tick);
         if let (Some(until), false) = (until, self.leaving.is_some_and(|old| old.outcome == Outcome::Stop)) {

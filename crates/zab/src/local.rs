@@ -56,6 +56,8 @@ pub(crate) struct Local {
     pub(crate) reach: BTreeMap<ServerId, Reach>,
     pub(crate) role: Role,
     pub(crate) out: VecDeque<Output>,
+    /// Whether the log's disk has room.
+    pub(crate) has_room: bool,
     now: Option<Instant>,
     /// Storage commands without an answer, appends apart.
     in_flight: usize,
@@ -80,6 +82,7 @@ impl Local {
             reach: BTreeMap::new(),
             role: Role::Looking,
             out: VecDeque::new(),
+            has_room: true,
             now: None,
             in_flight: 0,
             random: config.seed,

@@ -46,7 +46,7 @@ enum Phase {
 /// Before it looks for a leader, a server brings disk and memory to the same point.
 #[derive(Debug, Default)]
 struct Settling {
-    /// Not before this; observers spread out.
+    /// Not before this; observers spread out, and a server without room lets others go first.
     not_before: Option<Instant>,
     /// A reconfiguration named the leader to go to.
     designated: Option<ServerId>,
@@ -85,6 +85,7 @@ impl Peer {
             Input::DialFailed { kind } => self.dial_failed(kind),
             Input::Notification { link, body } => self.notification(link, body),
             Input::Packet { link, packet } => self.packet(link, packet),
+            Input::Room(has_room) => self.room(has_room),
             Input::Stop => self.stop(),
         }
         self.tick();
@@ -577,6 +578,8 @@ impl Peer {
         } else if designated.is_none() && self.local.is_observer() {
             let pause = self.local.pause(self.local.config.observer_delay_max);
             Some(self.local.now() + pause)
+        } else if designated.is_none() && !self.local.has_room {
+            Some(self.local.now() + self.local.config.no_room_delay)
         } else {
             None
         };
@@ -588,6 +591,16 @@ impl Peer {
             Phase::Leading(leader) => leader.close(&mut self.local),
             Phase::Learning(learner) => learner.close(&mut self.local),
             _ => {}
+        }
+    }
+
+    /// The disk became full, or is no longer. Only the moment it becomes full moves a leader: when nobody
+    /// has room, somebody leads all the same.
+    fn room(&mut self, has_room: bool) {
+        self.local.has_room = has_room;
+        if let (Phase::Leading(leader), false) = (&mut self.phase, has_room) {
+            let outcome = leader.make_way(&mut self.local);
+            self.after(outcome);
         }
     }
 

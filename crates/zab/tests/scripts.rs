@@ -240,6 +240,8 @@ impl Script {
                 let event = StorageEvent::Failed("no space left".to_owned());
                 cluster.handle(id, Input::Storage(event));
             })?,
+            "full" => self.each(args, |cluster, id| cluster.handle(id, Input::Room(false)))?,
+            "room" => self.each(args, |cluster, id| cluster.handle(id, Input::Room(true)))?,
             "stall" => self.each(args, |cluster, id| {
                 cluster.stalled.insert(id);
             })?,
