@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 
 use crate::progress::Progress;
 use crate::server::StartError;
-use crate::{settings, snapshot_thread};
+use crate::{settings, snapshot_thread, standing};
 
 /// Keeps other servers away from the directories.
 #[derive(Debug)]
@@ -89,27 +89,11 @@ fn durable_state(
     restore: &mut Restore,
 ) -> Result<DurableState, StartError> {
     let refused = |error: StorageError| refused(config, &error);
-    let incomplete = layout.is_incomplete(&OsDisk).map_err(refused)?;
-    let marked = layout.take_initialize(&OsDisk).map_err(refused)?;
-    let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
-    let may_be_empty = marked || config.storage.create_database || config.storage.trust_empty;
-    let explained = !incomplete && (!is_empty || may_be_empty);
-    if incomplete {
-        warn!(
-            path = %layout.incomplete_path().display(),
-            "acknowledged txns are missing here: this server does not vote until it has learned everything from a \
-             leader. If no other server has more, remove the file, and this server's data counts as it is"
-        );
-    } else if !explained {
-        warn!(
-            "the data directory is empty and nobody said that it may be: this server does not vote until it has \
-               learned everything from a leader; see db.autocreate and the file `initialize`"
-        );
-    }
+    let may_vote = standing::may_vote(config, layout, recovery, restore.tree.as_ref()).map_err(refused)?;
     let epochs = read_epochs(&OsDisk, &layout.snap_dir, recovery.last_zxid).map_err(refused)?;
     let snapshot_zxid = recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
     Ok(DurableState {
-        last_zxid: explained.then_some(recovery.last_zxid),
+        last_zxid: may_vote.then_some(recovery.last_zxid),
         accepted_epoch: epochs.accepted,
         current_epoch: epochs.current,
         log_complete_after: snapshot_zxid,

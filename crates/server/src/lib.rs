@@ -17,6 +17,7 @@ pub mod repair;
 mod server;
 mod settings;
 mod snapshot_thread;
+mod standing;
 mod test_ensemble;
 mod words;
 mod workers;

@@ -11,13 +11,20 @@ pub(crate) type Place = (String, u16);
 const SHARE_MIN: Duration = Duration::from_millis(50);
 
 /// Connects to the first place that answers, within `timeout` in all. Small packets are not held back.
+///
+/// Errors: of kind `NotFound` when no name could be looked up.
 pub(crate) fn dial(places: &[Place], timeout: Duration) -> io::Result<TcpStream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no address is known");
     let mut found: Vec<SocketAddr> = Vec::new();
     for (host, port) in places {
         match (host.as_str(), *port).to_socket_addrs() {
             Ok(addresses) => found.extend(addresses),
-            Err(error) => last = io::Error::new(error.kind(), format!("cannot find {host}: {error}")),
+            Err(error) => {
+                last = io::Error::new(
+                    io::ErrorKind::NotFound,
+                    format!("no address is known for {host}: {error}"),
+                );
+            }
         }
     }
     let deadline = now() + timeout;
@@ -50,6 +57,20 @@ pub(crate) fn parse(text: &str) -> Option<Place> {
         return None;
     }
     Some((host.to_owned(), port.parse().ok()?))
+}
+
+/// Whether two lists have a place in common, be it under another name.
+pub(crate) fn share_one(some: &[Place], others: &[Place]) -> bool {
+    let addresses = |places: &[Place]| -> Vec<SocketAddr> {
+        let found = places.iter().filter_map(|(host, port)| (host.as_str(), *port).to_socket_addrs().ok());
+        found.flatten().collect()
+    };
+    if some.iter().any(|place| others.contains(place)) {
+        return true;
+    }
+    let (some, others) = (addresses(some), addresses(others));
+    // What cannot be looked up cannot be told apart.
+    some.is_empty() || others.is_empty() || some.iter().any(|address| others.contains(address))
 }
 
 /// Writes `host:port`, an IPv6 host in brackets.

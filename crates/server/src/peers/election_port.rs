@@ -43,6 +43,17 @@ struct Entry {
     dialing: bool,
     /// Where it said that it can be dialled.
     said: Vec<Place>,
+    /// What was logged of its name or address, so that it is said once and not at every dial.
+    told: Option<Trouble>,
+}
+
+/// What the configuration may have wrong about a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Trouble {
+    /// Its name has no address.
+    Unknown,
+    /// Whoever calls itself by its number is at another address.
+    Elsewhere,
 }
 
 impl Elections {
@@ -108,14 +119,55 @@ impl Peers {
         });
         if let Some(entry) = self.elections.entries.lock().get_mut(&server) {
             entry.dialing = false;
+            if dialled.is_ok() && entry.told == Some(Trouble::Unknown) {
+                entry.told = None;
+            }
         }
         match dialled {
             Ok(socket) if self.settings.server > server => self.serve_election(server, socket),
             Ok(_) => debug!(peer = server.0, "waiting for a server with a larger number to dial back"),
             Err(error) => {
-                debug!(peer = server.0, %error, "cannot reach the election port");
+                self.tell_unreachable(server, &error);
                 self.inbox.give(vec![Input::DialFailed { kind: LinkKind::Election(server) }]);
             }
+        }
+    }
+
+    fn tell_unreachable(&self, server: ServerId, error: &io::Error) {
+        let is_unknown = error.kind() == io::ErrorKind::NotFound;
+        if is_unknown && self.is_news(server, Trouble::Unknown) {
+            warn!(
+                "cannot look up server {}: {error}; this server goes on without it and tries again: check the line \
+                 server.{} and the DNS",
+                server.0, server.0
+            );
+        }
+        debug!(peer = server.0, %error, "cannot reach the election port");
+    }
+
+    /// Notes it; whether it was not told just before.
+    fn is_news(&self, server: ServerId, trouble: Trouble) -> bool {
+        let mut entries = self.elections.entries.lock();
+        entries.entry(server).or_default().told.replace(trouble) != Some(trouble)
+    }
+
+    /// A server that says that it is somewhere else than the configuration has it may have another's number.
+    fn compare_address(&self, hello: &ElectionHello) {
+        let configured = self.election_places(hello.server);
+        let said: Vec<Place> = hello.addresses.iter().filter_map(|text| address::parse(text)).collect();
+        if configured.is_empty() || said.is_empty() || address::share_one(&configured, &said) {
+            return;
+        }
+        if self.is_news(hello.server, Trouble::Elsewhere) {
+            let list = |places: &[Place]| places.iter().map(address::show).collect::<Vec<_>>().join(", ");
+            warn!(
+                "a server at {} says that it is server {}, which the line server.{} has at {}: check the file myid \
+                 there, no two servers may have one number",
+                list(&said),
+                hello.server.0,
+                hello.server.0,
+                list(&configured)
+            );
         }
     }
 
@@ -164,6 +216,7 @@ impl Peers {
                 "another server says that it has this server's number: check the myid files"
             );
         }
+        self.compare_address(&hello);
         if server > me || server.0 < 0 {
             return self.serve_election(server, socket);
         }

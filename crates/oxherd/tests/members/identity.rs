@@ -1,0 +1,110 @@
+//! Who a member is: its number, its name, its ensemble.
+
+use std::fmt::Write as _;
+use std::fs;
+
+use oxherd_client::open_acl;
+use oxherd_proto::CreateMode;
+
+use crate::member::{Ensemble, Member, free_ports};
+
+async fn create(member: &Member, path: &str) {
+    let client = member.session().await;
+    client.create(path, None, open_acl(), CreateMode::Persistent).await.expect("it serves");
+}
+
+#[test]
+fn a_number_that_is_missing_or_wrong_is_refused_with_2_and_its_file() {
+    let ensemble = Ensemble::new("");
+    let member = &ensemble.members[0];
+    let file = member.data().join("myid");
+    for (number, reason) in
+        [(None, "myid"), (Some("one"), "expected a whole number"), (Some("7"), "server.7")]
+    {
+        match number {
+            Some(number) => fs::write(&file, number).expect("a file"),
+            None => fs::remove_file(&file).expect("it is there"),
+        }
+        let (code, said) = member.start_in_vain();
+        assert_eq!(code, Some(2), "{number:?}: {said}");
+        let line = said.lines().find(|line| line.contains("ERROR") && line.contains("myid"));
+        assert!(line.is_some_and(|line| line.contains(reason)), "{number:?}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_second_server_with_a_number_is_named_and_the_ensemble_serves_on() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    create(&ensemble.members[0], "/before").await;
+    // Somebody copied the configuration of the third server, but its own line is right.
+    let mut double = Ensemble::new("");
+    let ports = free_ports(2);
+    let text = fs::read_to_string(ensemble.members[2].configuration()).expect("a file");
+    let mut lines = String::new();
+    for line in text.lines().filter(|line| line.starts_with("server.")) {
+        if line.starts_with("server.3=") {
+            let _ = writeln!(lines, "server.3=127.0.0.1:{}:{}", ports[0], ports[1]);
+        } else {
+            let _ = writeln!(lines, "{line}");
+        }
+    }
+    double.members[2].configure(&lines);
+    double.members[2].start();
+    let said = ensemble.members[0].wait_for("says that it is server 3");
+    assert!(said.contains(&format!("127.0.0.1:{}", ports[1])) && said.contains("myid"), "{said}");
+    double.members[2].kill();
+    ensemble.wait_for_leader();
+    create(&ensemble.members[1], "/after").await;
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_is_said_once_and_waited_for() {
+    let mut ensemble = Ensemble::new("");
+    let text = fs::read_to_string(ensemble.members[0].configuration()).expect("a file");
+    let mut lines = String::new();
+    for line in text.lines().filter(|line| line.starts_with("server.")) {
+        let line = match line.starts_with("server.3=") {
+            true => line.replace("127.0.0.1", "not-there.invalid"),
+            false => line.to_owned(),
+        };
+        let _ = writeln!(lines, "{line}");
+    }
+    for member in &mut ensemble.members[..2] {
+        member.configure(&lines);
+        member.start();
+    }
+    ensemble.wait_for_leader();
+    create(&ensemble.members[0], "/without").await;
+    let said = ensemble.members[0].wait_for("cannot look up server 3");
+    assert!(said.contains("not-there.invalid") && said.contains("check the line server.3"), "{said}");
+    let said = ensemble.members[0].said();
+    assert_eq!(said.matches("cannot look up server 3").count(), 1, "{said}");
+}
+
+#[tokio::test]
+async fn data_of_another_ensemble_does_not_vote() {
+    let mut ensemble = Ensemble::new("snapCount=10");
+    ensemble.start();
+    for number in 0..40 {
+        create(&ensemble.members[0], &format!("/n{number}")).await;
+    }
+    ensemble.kill();
+    // Other machines, as far as the data knows.
+    for member in &mut ensemble.members {
+        let text = fs::read_to_string(member.configuration()).expect("a file");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("server.")).collect();
+        member.configure(&format!("{}\n", lines.join("\n").replace("127.0.0.1", "127.0.0.2")));
+        member.start();
+    }
+    let said = ensemble.members[0].wait_for("holds data of another ensemble");
+    assert!(said.contains("127.0.0.1") && said.contains("initialize"), "{said}");
+    assert!(ensemble.members.iter().all(|member| member.mode().is_none()), "nobody votes");
+    // It is meant: they were moved.
+    ensemble.kill();
+    for member in &ensemble.members {
+        fs::write(member.data().join("initialize"), "").expect("a file");
+    }
+    ensemble.start();
+    create(&ensemble.members[0], "/moved").await;
+}

@@ -1,0 +1,149 @@
+//! Whether a member of an ensemble may vote with the data it found.
+//!
+//! One that may not waits for a leader that the others elect, learns everything from it, and votes from then on.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, ToSocketAddrs};
+
+use oxherd_config::Config;
+use oxherd_proto::Zxid;
+use oxherd_storage::{Layout, OsDisk, Recovery, StorageError};
+use oxherd_tree::Tree;
+use oxherd_zab::EnsembleConfig;
+use tracing::warn;
+
+/// Where the tree keeps the list of members.
+const CONFIG_PATH: &[u8] = b"/zookeeper/config";
+
+/// Why a member must not vote.
+#[derive(Debug, PartialEq, Eq)]
+enum Doubt {
+    /// It is noted that acknowledged txns are missing.
+    Incomplete,
+    /// There is nothing, and nobody said that this is right.
+    Empty,
+    /// Its data is of an ensemble on other machines.
+    Foreign(String),
+}
+
+/// Whether to vote; says why not, and the way out. Takes the `initialize` file, with which an operator says that
+/// the data is meant to be as it is.
+// Java: FileTxnSnapLog.restore, of which an empty directory is the only case
+pub(crate) fn may_vote(
+    config: &Config,
+    layout: &Layout,
+    recovery: &Recovery,
+    tree: Option<&Tree>,
+) -> Result<bool, StorageError> {
+    let is_meant = layout.take_initialize(&OsDisk)?;
+    let doubt = doubt(config, layout, recovery, tree, is_meant)?;
+    let Some(doubt) = doubt else { return Ok(true) };
+    let file = config.storage.data_dir.join("initialize");
+    let dir = layout.snap_dir.display();
+    match doubt {
+        Doubt::Incomplete => warn!(
+            "acknowledged txns are missing in {dir}: this server does not vote until it has learned everything from \
+             a leader; if no other server has more, remove {}, and its data counts as it is",
+            layout.incomplete_path().display()
+        ),
+        Doubt::Empty => warn!(
+            "{dir} is empty and db.autocreate=false: this server does not vote until it has learned everything from \
+             a leader; for a new ensemble, make the file {} and start it again",
+            file.display()
+        ),
+        Doubt::Foreign(servers) => warn!(
+            "{dir} holds data of another ensemble, of {servers}: this server does not vote until it has learned \
+             everything from a leader; check dataDir, and if all servers were moved, make the file {} and start it \
+             again",
+            file.display()
+        ),
+    }
+    Ok(false)
+}
+
+fn doubt(
+    config: &Config,
+    layout: &Layout,
+    recovery: &Recovery,
+    tree: Option<&Tree>,
+    is_meant: bool,
+) -> Result<Option<Doubt>, StorageError> {
+    if layout.is_incomplete(&OsDisk)? {
+        return Ok(Some(Doubt::Incomplete));
+    }
+    let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
+    let may_be_empty = is_meant || config.storage.create_database || config.storage.trust_empty;
+    if is_empty {
+        return Ok((!may_be_empty).then_some(Doubt::Empty));
+    }
+    let known = tree.and_then(|tree| tree.node(CONFIG_PATH)).and_then(|node| node.data());
+    let known = String::from_utf8_lossy(known.unwrap_or_default()).into_owned();
+    let foreign = if is_meant { None } else { foreign(&known, &config.membership.to_string(), &look_up) };
+    Ok(foreign.map(Doubt::Foreign))
+}
+
+/// The servers of a list that shares no machine with this configuration; nothing when it shares one, be it under
+/// another name, or when either names none.
+fn foreign(known: &str, configured: &str, look_up: &dyn Fn(&str) -> Vec<IpAddr>) -> Option<String> {
+    let (known, configured) = (hosts(known), hosts(configured));
+    if known.is_empty() || configured.is_empty() || !known.is_disjoint(&configured) {
+        return None;
+    }
+    let addresses = |hosts: &BTreeSet<String>| -> BTreeSet<IpAddr> {
+        hosts.iter().flat_map(|host| look_up(host)).collect()
+    };
+    let is_foreign = addresses(&known).is_disjoint(&addresses(&configured));
+    is_foreign.then(|| known.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+fn look_up(host: &str) -> Vec<IpAddr> {
+    (host, 0).to_socket_addrs().map(|found| found.map(|address| address.ip()).collect()).unwrap_or_default()
+}
+
+/// The machines of a list; an address that stands for every one names none.
+fn hosts(text: &str) -> BTreeSet<String> {
+    let Ok(ensemble) = EnsembleConfig::parse(text) else { return BTreeSet::new() };
+    let addresses = ensemble.members.values().flat_map(|member| &member.addresses);
+    let is_any = |host: &str| host.parse::<IpAddr>().is_ok_and(|address| address.is_unspecified());
+    addresses.map(|address| address.host.to_lowercase()).filter(|host| !is_any(host)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HERE: &str = "server.1=zk1:2888:3888:participant\nserver.2=ZK2:2888:3888:participant\nversion=0";
+
+    fn look_up(host: &str) -> Vec<IpAddr> {
+        host.strip_prefix("alias-of-").unwrap_or(host).parse().into_iter().collect()
+    }
+
+    #[test]
+    fn another_name_of_the_same_machine_is_not_foreign() {
+        let list = |host| format!("server.1={host}:2888:3888:participant\nversion=0");
+        assert_eq!(foreign(&list("alias-of-10.0.0.1"), &list("10.0.0.1"), &look_up), None);
+        let found = foreign(&list("alias-of-10.0.0.2"), &list("10.0.0.1"), &look_up);
+        assert_eq!(found, Some("alias-of-10.0.0.2".to_owned()));
+        assert_eq!(foreign(&list("0.0.0.0"), &list("10.0.0.1"), &look_up), None);
+    }
+
+    #[test]
+    fn data_of_other_machines_is_foreign() {
+        let there = "server.1=a1:2888:3888:participant\nserver.2=a2:2888:3888:participant\nversion=100000000";
+        assert_eq!(foreign(there, HERE, &look_up), Some("a1, a2".to_owned()));
+    }
+
+    #[test]
+    fn an_ensemble_that_changed_in_part_is_the_same() {
+        let before = "server.1=old:2888:3888:participant\nserver.7=zk2:2888:3888:observer\nversion=0";
+        assert_eq!(foreign(before, HERE, &look_up), None);
+        assert_eq!(foreign(HERE, HERE, &look_up), None);
+    }
+
+    #[test]
+    fn data_that_names_nobody_is_nobodys() {
+        for nothing in ["", "version=0", "\u{0}\u{1}"] {
+            assert_eq!(foreign(nothing, HERE, &look_up), None, "{nothing:?}");
+        }
+    }
+}
