@@ -17,5 +17,6 @@ mod restore;
 pub mod runs;
 mod store;
 pub mod story;
+pub mod trace;
 pub mod verdict;
 pub mod world;

@@ -1,7 +1,10 @@
 //! Runs seeds, tells what fails, and how much was run.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "talks to the person at the terminal")]
 
+mod recording;
+
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -18,12 +21,16 @@ oxherd-sim --minutes N           fresh seeds for so long
 oxherd-sim --seed N [--trace]    one seed; --trace prints its conversation
 oxherd-sim --ci                  fixed seeds, then SIM_MINUTES (5) of fresh ones
 oxherd-sim --bites [A..B]        each bug put back: how many seeds find it
+oxherd-sim --record DIR --of A..B  traces of three voters for the specification
+oxherd-sim --mutate DIR          some of them spoiled, which it must reject
     --bug NAME                   with this bug put back; --bugs lists them
     --alone | --ensemble         only servers alone, or only ensembles
     --keep-going                 do not stop at the first failing seed";
 
 /// Fixed seeds that every run of CI begins with.
 const CI_SEEDS: std::ops::Range<u64> = 0..300;
+/// Seeds recorded when none are named.
+const TRACE_SEEDS: std::ops::Range<u64> = 0..100;
 /// Seeds tried for a bug before it counts as not found.
 const BITE_SEEDS: std::ops::Range<u64> = 0..400;
 
@@ -70,6 +77,19 @@ fn main() -> ExitCode {
         many(seeds, &options, &mut totals, None);
     } else if let Some(minutes) = value("--minutes").and_then(|text| text.parse().ok()) {
         fresh(minutes, &options, &mut totals);
+    } else if let Some(dir) = value("--record") {
+        let seeds = value("--of").and_then(|text| range(&text)).unwrap_or(TRACE_SEEDS);
+        if let Err(error) = recording::record(Path::new(&dir), seeds, options.bug) {
+            eprintln!("{dir}: {error}");
+            return ExitCode::FAILURE;
+        }
+        return ExitCode::SUCCESS;
+    } else if let Some(dir) = value("--mutate") {
+        if let Err(error) = recording::mutate(Path::new(&dir), TRACE_SEEDS) {
+            eprintln!("{dir}: {error}");
+            return ExitCode::FAILURE;
+        }
+        return ExitCode::SUCCESS;
     } else if args.iter().any(|arg| arg == "--ci") {
         many(CI_SEEDS, &options, &mut totals, None);
         let minutes = std::env::var("SIM_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(5.0);

@@ -7,6 +7,9 @@ use crate::dice::Dice;
 /// How many different kinds of faults one seed has at most.
 const FAULT_KINDS_MAX: u64 = 6;
 
+/// Longest run that is recorded as a trace, in ms.
+const TRACE_MS_MAX: u64 = 16_000;
+
 /// Something that goes wrong, or a change of the weather.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -105,6 +108,18 @@ impl Plan {
     /// The plan of this seed for a server alone, or for an ensemble.
     pub fn of_world(seed: u64, alone: bool) -> Self {
         Self::with(seed, alone, Dice::new(seed))
+    }
+
+    /// Three voters, few txns, no disk that loses data: a run that the specification is held against.
+    pub fn of_trace(seed: u64) -> Self {
+        let mut plan = Self::with(seed, false, Dice::new(seed));
+        let shrink = (3, 0, false, plan.think_ms.max(1500), plan.duration_ms.min(TRACE_MS_MAX));
+        (plan.voters, plan.observers, plan.weighted, plan.think_ms, plan.duration_ms) = shrink;
+        plan.clients = 2;
+        let lasts = plan.duration_ms;
+        plan.faults
+            .retain(|each| !matches!(each.fault, Fault::DiskLost | Fault::BitFlip) && each.at_ms < lasts);
+        plan
     }
 
     fn with(seed: u64, alone: bool, mut dice: Dice) -> Self {

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::bug::Bug;
 use crate::plan::Plan;
 use crate::story::Story;
+use crate::trace::{Event, Recorder};
 use crate::verdict::Breach;
 use crate::world::{Tally, World};
 
@@ -24,7 +25,18 @@ pub struct Outcome {
 
 /// Runs a plan. A panic of the code under test is a breach too.
 pub fn run(plan: &Plan, bug: Option<Bug>, story: Story) -> Outcome {
-    let mut world = World::new(plan.clone(), bug, story);
+    finish(&mut World::new(plan.clone(), bug, story))
+}
+
+/// Runs a plan and records it for the specification.
+pub fn record(plan: &Plan, bug: Option<Bug>) -> (Outcome, Vec<Event>) {
+    let mut world = World::new(plan.clone(), bug, Story::default());
+    world.recorder = Recorder::switched_on();
+    let outcome = finish(&mut world);
+    (outcome, world.recorder.events)
+}
+
+fn finish(world: &mut World) -> Outcome {
     let result = catch_unwind(AssertUnwindSafe(|| world.run()));
     let breach = match result {
         Ok(result) => result.err(),

@@ -23,6 +23,7 @@ use crate::judge::Judge;
 use crate::network::Network;
 use crate::plan::{Fault, Plan};
 use crate::story::Story;
+use crate::trace::Recorder;
 use crate::verdict::{Breach, Check};
 
 /// Ticks within which healed servers must agree and serve.
@@ -131,6 +132,8 @@ pub struct World {
     dropped: BTreeMap<LinkId, Zxid>,
     /// What happened.
     pub story: Story,
+    /// The same, as the specification reads it; of three voters only.
+    pub recorder: Recorder,
     /// What it amounted to.
     pub tally: Tally,
 }
@@ -159,6 +162,7 @@ impl World {
             held_ack: BTreeMap::new(),
             dropped: BTreeMap::new(),
             story,
+            recorder: Recorder::default(),
             tally: Tally::default(),
             plan,
         }

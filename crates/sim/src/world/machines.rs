@@ -100,6 +100,7 @@ impl World {
             )
         });
         let store = Store::open(disk.clone(), layout(), self.bug)?;
+        self.recorder.started(id, restored.recovery.last_zxid, epochs.0, epochs.1);
         self.judge.recovered(id, snapshot, &restored.txns, epochs)?;
         let now = self.now_of(id);
         let recovered = Recovered {
@@ -191,6 +192,9 @@ impl World {
 
     pub(super) fn crash(&mut self, id: ServerId, outcome: CrashOutcome) {
         self.story.tell(self.now_us, || format!("s{id} dies, {outcome:?}"));
+        if self.machine(id).host.is_some() {
+            self.recorder.crashed(id);
+        }
         let machine = self.machine(id);
         let rewriting = machine.host.take().is_some_and(|host| host.store.rewrites());
         machine.disk = machine.disk.after_crash(outcome);
@@ -246,6 +250,9 @@ impl World {
     fn look_at_tree(&mut self, id: ServerId) -> Check {
         let Some(host) = &self.machine(id).host else { return Ok(()) };
         let (zxid, digest, serves) = (host.tree.last_zxid(), host.tree.digest(), host.is_serving());
+        if serves {
+            self.recorder.shows(id, zxid);
+        }
         self.judge.tree(id, zxid, digest, serves)
     }
 
@@ -276,6 +283,7 @@ impl World {
             StorageCommand::Append { zxid, .. } => format!("s{id} disk append {zxid}"),
             other => format!("s{id} disk {other:?}"),
         });
+        self.recorder.commanded(id, &command);
         if let StorageCommand::Append { zxid, payload } = &command {
             self.judge.appended(id, *zxid, payload, self.now_us)?;
         }
@@ -291,6 +299,7 @@ impl World {
 
     fn role(&mut self, id: ServerId, role: Role) -> Check {
         self.story.tell(self.now_us, || format!("s{id} is {role:?}"));
+        self.recorder.role(id, role);
         self.judge.role(id, role)?;
         let mut done = Vec::new();
         if let Role::Looking = role
@@ -395,6 +404,7 @@ impl World {
                         }
                         other => format!("s{id} disk has {other:?}"),
                     });
+                    self.recorder.stored(id, &event);
                     self.note_event(id, &event)?;
                     self.turn(id, vec![Input::Storage(event)])?;
                 }

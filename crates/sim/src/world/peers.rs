@@ -15,6 +15,7 @@ impl World {
         self.tell(id, &output);
         match output {
             ZabOutput::Notify { server, body } => {
+                self.recorder.voted(id, &body);
                 self.judge.output(id, &ZabOutput::Notify { server, body: body.clone() })?;
                 self.notify(id, server, body)
             }
@@ -25,6 +26,7 @@ impl World {
                 Ok(())
             }
             ZabOutput::Close { link, .. } => {
+                self.recorder.disconnected(id, link);
                 let at_us = self.latency_us();
                 if let Some((link, at_us)) = self.network.close(link, at_us) {
                     self.at(at_us, Event::Arrival(link));
@@ -55,6 +57,7 @@ impl World {
         if self.bug == Some(Bug::Zk4925) && self.is_hole(link, &packet) {
             return Ok(());
         }
+        self.recorder.sent(id, link, &packet);
         self.judge.output(id, &ZabOutput::Send { link, packet: packet.clone() })?;
         self.transmit(link, Message::Packet(packet));
         Ok(())
@@ -73,6 +76,7 @@ impl World {
         }
         let held = self.held_ack.remove(&link);
         for packet in [Some(packet), held].into_iter().flatten() {
+            self.recorder.sent(id, link, &packet);
             self.judge.output(id, &ZabOutput::Send { link, packet: packet.clone() })?;
             self.transmit(link, Message::Packet(packet));
         }
@@ -151,6 +155,7 @@ impl World {
             return Ok(());
         }
         let (here, there) = self.network.connect(id, to, false);
+        self.recorder.connected((id, here), (to, there));
         let kind = if observer_master { LinkKind::ObserverMaster } else { LinkKind::Learner };
         self.peer_input(to, ZabInput::LinkUp { link: there, kind })?;
         self.peer_input(id, ZabInput::LinkUp { link: here, kind: LinkKind::Leader(to) })
@@ -175,6 +180,7 @@ impl World {
                         "a COMMIT came before UPTODATE",
                     );
                 }
+                self.recorder.received(id, link, &packet);
                 self.peer_input(id, ZabInput::Packet { link, packet })
             }
             Message::Tree(body) => {
@@ -186,6 +192,7 @@ impl World {
             }
             Message::Closed => {
                 self.link_ended(id, link);
+                self.recorder.disconnected(id, link);
                 self.peer_input(id, ZabInput::LinkDown { link })
             }
         }
