@@ -31,7 +31,7 @@ struct Bench {
 
 type Stage = fn(&Bench) -> Result<Tally>;
 
-const STAGES: [(&str, Stage); 18] = [
+const STAGES: [(&str, Stage); 20] = [
     ("examples", clients::examples),
     ("kazoo", conformance::kazoo),
     ("kazoo-3", conformance::kazoo_3),
@@ -40,8 +40,10 @@ const STAGES: [(&str, Stage); 18] = [
     ("rust-zookeeper", conformance::rust_zookeeper),
     ("node-client", conformance::node_client),
     ("go-zookeeper", clients::go_zookeeper),
+    ("go-zookeeper-3", clients::go_zookeeper_3),
     ("c-client", clients::c_client),
     ("curator", java::curator),
+    ("curator-3", java::curator_3),
     ("zookeeper-tests", java::zookeeper_tests),
     ("differential", java::differential),
     ("differential-ttl", java::differential_ttl),

@@ -18,7 +18,7 @@ const CLIENT_LIMIT: Duration = Duration::from_secs(180);
 pub(super) fn examples(bench: &Bench) -> Result<Tally> {
     let mut command = Command::new(python(bench)?);
     command.arg(bench.sources.join("examples.py")).arg(root().join("examples/python"));
-    client(bench, "examples", &mut command)
+    client(bench, "examples", 1, &mut command)
 }
 
 /// An interpreter with kazoo.
@@ -35,13 +35,22 @@ pub(super) fn python(bench: &Bench) -> Result<PathBuf> {
 
 /// github.com/go-zookeeper/zk.
 pub(super) fn go_zookeeper(bench: &Bench) -> Result<Tally> {
+    go_zookeeper_on(bench, "go-zookeeper", 1)
+}
+
+/// The same on an ensemble of three.
+pub(super) fn go_zookeeper_3(bench: &Bench) -> Result<Tally> {
+    go_zookeeper_on(bench, "go-zookeeper-3", 3)
+}
+
+fn go_zookeeper_on(bench: &Bench, stage: &str, servers: usize) -> Result<Tally> {
     if !exists("go", "version") {
         return Ok(Tally::skip("go is not installed (apt: golang-go)"));
     }
-    let program = bench.out.join("go-zookeeper/client");
+    let program = bench.out.join(stage).join("client");
     let mut go = Command::new("go");
     quietly(go.args(["build", "-o"]).arg(&program).arg(".").current_dir(bench.sources.join("go")))?;
-    client(bench, "go-zookeeper", &mut Command::new(program))
+    client(bench, stage, servers, &mut Command::new(program))
 }
 
 /// The C client, Debian's libzookeeper-mt-dev.
@@ -53,13 +62,18 @@ pub(super) fn c_client(bench: &Bench) -> Result<Tally> {
     let mut cc = Command::new("cc");
     cc.args(["-Wall", "-Werror", "-DTHREADED", "-o"]).arg(&program).arg(bench.sources.join("c/client.c"));
     quietly(cc.args(["-lzookeeper_mt", "-lpthread"]))?;
-    client(bench, "c-client", &mut Command::new(program))
+    client(bench, "c-client", 1, &mut Command::new(program))
 }
 
 /// Runs a program that reads `ZK_HOSTPORT` and writes its verdicts to the file `RESULTS`.
-fn client(bench: &Bench, name: &str, command: &mut Command) -> Result<Tally> {
+fn client(bench: &Bench, name: &str, servers: usize, command: &mut Command) -> Result<Tally> {
     let out = bench.out.join(name);
-    let server = Server::oxherd(bench, &out, &["extendedTypesEnabled=true"])?;
+    let lines = ["extendedTypesEnabled=true"];
+    let server = if servers == 1 {
+        Server::oxherd(bench, &out, &lines)?
+    } else {
+        Server::ensemble(bench, &out, &lines)?
+    };
     let results = out.join("results.tsv");
     command.env("ZK_HOSTPORT", &server.hostport).env("RESULTS", &results);
     let log = out.join("client.log");

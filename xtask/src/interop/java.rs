@@ -56,15 +56,26 @@ fn missing_tools() -> Option<Tally> {
 
 /// Curator's recipes.
 pub(super) fn curator(bench: &Bench) -> Result<Tally> {
+    curator_on(bench, "curator", Server::oxherd)
+}
+
+/// The same on an ensemble of three.
+pub(super) fn curator_3(bench: &Bench) -> Result<Tally> {
+    curator_on(bench, "curator-3", Server::ensemble)
+}
+
+type Start = fn(&Bench, &Path, &[&str]) -> Result<Server>;
+
+fn curator_on(bench: &Bench, stage: &str, start: Start) -> Result<Tally> {
     if let Some(tally) = missing_tools() {
         return Ok(tally);
     }
-    let out = bench.out.join("curator");
+    let out = bench.out.join(stage);
     let jars = class_path(bench)?;
-    let server = Server::oxherd(bench, &out, &["extendedTypesEnabled=true"])?;
+    let server = start(bench, &out, &["extendedTypesEnabled=true"])?;
     let mut tests = java_tests(&jars, &out);
     tests.env("ZK_HOSTPORT", &server.hostport).arg("oxherd.interop.CuratorRecipes");
-    run_tests(bench, "curator", &mut tests, RECIPES_LIMIT)
+    run_tests(bench, stage, &mut tests, RECIPES_LIMIT)
 }
 
 /// ZooKeeper's own client tests; each starts its server through `OutsideServer`. One process a class: they leave

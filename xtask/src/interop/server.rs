@@ -1,4 +1,4 @@
-//! One standalone server for a stage: ours, or the original.
+//! Servers for a stage: one of ours or the original, or an ensemble of ours.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,10 +13,10 @@ use super::Bench;
 const START_LIMIT: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
 
-/// A running server; it ends with this value.
+/// A running server, or the members of an ensemble; they end with this value.
 pub(super) struct Server {
-    child: Child,
-    /// `127.0.0.1:port` of its client port.
+    children: Vec<Child>,
+    /// `127.0.0.1:port` of its client port; with commas between those of several members.
     pub(super) hostport: String,
 }
 
@@ -28,6 +28,40 @@ impl Server {
         Self::start(command, &out.join("oxherd"), lines)
     }
 
+    /// An ensemble of three of ours.
+    pub(super) fn ensemble(bench: &Bench, out: &Path, lines: &[&str]) -> Result<Self> {
+        const MEMBERS: usize = 3;
+        let peers =
+            (0..2 * MEMBERS).map(|_| TcpListener::bind("127.0.0.1:0")).collect::<Result<Vec<_>, _>>()?;
+        let ports = peers.iter().map(TcpListener::local_addr).collect::<Result<Vec<_>, _>>()?;
+        let member = |id: usize| {
+            format!("server.{}=127.0.0.1:{}:{}", id + 1, ports[2 * id].port(), ports[2 * id + 1].port())
+        };
+        let mut settings: Vec<String> = (0..MEMBERS).map(member).collect();
+        settings.extend(["initLimit=10".to_owned(), "syncLimit=5".to_owned()]);
+        settings.extend(lines.iter().map(|line| (*line).to_owned()));
+        drop(peers);
+        let mut members = Vec::new();
+        for id in 0..MEMBERS {
+            let folder = out.join(format!("oxherd-{}", id + 1));
+            std::fs::create_dir_all(folder.join("data"))?;
+            std::fs::write(folder.join("data/myid"), format!("{}\n", id + 1))?;
+            let mut command = Command::new(&bench.oxherd);
+            command.arg("serve");
+            let settings: Vec<&str> = settings.iter().map(String::as_str).collect();
+            members.push((Self::launch(command, &folder, &settings)?, folder));
+        }
+        let mut all = Self { children: Vec::new(), hostport: String::new() };
+        let mut addresses = Vec::new();
+        for ((mut server, address), folder) in members {
+            server.wait_until_ready(address).with_context(|| format!("see {}", folder.display()))?;
+            addresses.push(address.to_string());
+            all.children.append(&mut server.children);
+        }
+        all.hostport = addresses.join(",");
+        Ok(all)
+    }
+
     /// The original, out of the Maven class path.
     pub(super) fn java(class_path: &str, out: &Path, lines: &[&str]) -> Result<Self> {
         let mut command = Command::new("java");
@@ -36,7 +70,13 @@ impl Server {
         Self::start(command, &out.join("java"), lines)
     }
 
-    fn start(mut command: Command, folder: &Path, lines: &[&str]) -> Result<Self> {
+    fn start(command: Command, folder: &Path, lines: &[&str]) -> Result<Self> {
+        let (mut server, address) = Self::launch(command, folder, lines)?;
+        server.wait_until_ready(address).with_context(|| format!("see {}", folder.display()))?;
+        Ok(server)
+    }
+
+    fn launch(mut command: Command, folder: &Path, lines: &[&str]) -> Result<(Self, SocketAddr)> {
         std::fs::create_dir_all(folder.join("data"))?;
         let address = free_address()?;
         let config = folder.join("zoo.cfg");
@@ -54,9 +94,7 @@ impl Server {
         let log = std::fs::File::create(folder.join("server.log"))?;
         command.arg(&config).stdin(Stdio::null()).stderr(log.try_clone()?).stdout(log);
         let child = command.spawn().with_context(|| format!("cannot start {command:?}"))?;
-        let mut server = Self { child, hostport: address.to_string() };
-        server.wait_until_ready(address).with_context(|| format!("see {}", folder.display()))?;
-        Ok(server)
+        Ok((Self { children: vec![child], hostport: address.to_string() }, address))
     }
 
     fn wait_until_ready(&mut self, address: SocketAddr) -> Result<()> {
@@ -65,7 +103,8 @@ impl Server {
             if four_letters(address, "srvr").is_ok_and(|answer| answer.contains("Mode:")) {
                 return Ok(());
             }
-            if let Some(status) = self.child.try_wait()? {
+            for child in &mut self.children {
+                let Some(status) = child.try_wait()? else { continue };
                 bail!("the server ended with {status} before it answered");
             }
             std::thread::sleep(POLL);
@@ -76,8 +115,10 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
     }
 }
 
