@@ -85,8 +85,10 @@ fn serve_until_asked_to_stop(handle: Handle, config: &Config) -> ExitCode {
             info!("stopped");
             ExitCode::SUCCESS
         }
-        Some(reason) => {
-            error!("stopped: {reason}");
+        // The reason is in the log already.
+        Some(_) => {
+            handle.shutdown();
+            info!("stopped");
             ExitCode::from(exit::LOG_OR_SNAPSHOT)
         }
     }

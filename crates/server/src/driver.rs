@@ -349,6 +349,11 @@ impl Driver {
         self.halt_signal.notify_one();
     }
 
+    /// Whether something halted the server.
+    pub(crate) fn is_halted(&self) -> bool {
+        self.halted.lock().is_some()
+    }
+
     /// Waits until something halts the server; why.
     pub(crate) async fn halted(&self) -> String {
         loop {

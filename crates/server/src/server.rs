@@ -286,11 +286,17 @@ impl Handle {
 
     fn stop(&mut self) {
         self.driver.stop_serving();
-        self.drain();
+        // After a disk error no write on its way will ever be durable.
+        let halted = self.driver.is_halted();
+        if !halted {
+            self.drain();
+        }
         if let Some(peers) = &self.peers {
-            // A leader hands over first: it takes nothing new and lets the others catch up.
-            self.driver.submit_one(Input::Peer(oxherd_zab::Input::Stop));
-            self.driver.wait_for_role(|role| matches!(role, Role::Stopped { .. }), DRAIN_TIMEOUT);
+            if !halted {
+                // A leader hands over first: it takes nothing new and lets the others catch up.
+                self.driver.submit_one(Input::Peer(oxherd_zab::Input::Stop));
+                self.driver.wait_for_role(|role| matches!(role, Role::Stopped { .. }), DRAIN_TIMEOUT);
+            }
             peers.stop();
         }
         self.workers.stop();
@@ -302,7 +308,9 @@ impl Handle {
                 warn!("a thread panicked");
             }
         }
-        info!(zxid = %self.driver.with_side(|side| side.tree.last_zxid()), "the log is complete");
+        if !halted {
+            info!(zxid = %self.driver.with_side(|side| side.tree.last_zxid()), "the log is complete");
+        }
     }
 
     // Java: RequestThrottler.shutdown

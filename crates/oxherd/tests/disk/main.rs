@@ -9,3 +9,4 @@ mod repair;
 mod server;
 mod snapshots;
 mod start;
+mod sync;

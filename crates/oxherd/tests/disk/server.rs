@@ -144,6 +144,11 @@ impl Server {
         wait(&mut self.child);
     }
 
+    /// Waits until it ends by itself.
+    pub(crate) fn wait_for_end(&mut self) -> ExitStatus {
+        wait(&mut self.child)
+    }
+
     /// As service managers do; how it ended, and all it said.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         let sent =
