@@ -229,6 +229,21 @@ impl Script {
         Ok(text)
     }
 
+    fn session(&mut self, name: &str, args: &mut Args<'_>) -> Answer {
+        let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
+        let session = SessionId(args.next_pos().ok_or("which session?")?.parse()?);
+        let touches = name == "touch";
+        let cluster = self.cluster()?;
+        cluster.ask(
+            id,
+            |peer| {
+                if touches { peer.touch(session, 4000) } else { peer.revalidate(session, 4000) }
+            },
+        );
+        cluster.settle();
+        Ok(())
+    }
+
     fn act(&mut self, command: &Command, args: &mut Args<'_>) -> Answer {
         match command.name.as_str() {
             "ensemble" => self.ensemble(args)?,
@@ -279,16 +294,7 @@ impl Script {
                 let ms = args.next_pos().ok_or("how long?")?.parse()?;
                 self.cluster()?.pass(Duration::from_millis(ms));
             }
-            "touch" | "revalidate" => {
-                let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
-                let session = SessionId(args.next_pos().ok_or("which session?")?.parse()?);
-                let touches = command.name == "touch";
-                let cluster = self.cluster()?;
-                cluster.ask(id, |peer| {
-                    if touches { peer.touch(session, 4000) } else { peer.revalidate(session, 4000) }
-                });
-                cluster.settle();
-            }
+            "touch" | "revalidate" => self.session(&command.name, args)?,
             "sync" => {
                 let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
                 let mut request = vec![0; 16];
