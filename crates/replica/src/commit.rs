@@ -6,9 +6,10 @@ use oxherd_proto::{
     Create2Response, CreateResponse, ErrorCode, GetDataResponse, Jute, OpCode, SessionId, SyncRequest,
     TxnHeader, TxnRecord, Xid, Zxid, encode_multi_results,
 };
-use oxherd_tree::{Change, ClientId, Outcome, Tree};
+use oxherd_tree::{Change, ChangeKind, ClientId, Outcome, Tree};
 use oxherd_zab::{LinkId, Role};
 
+use crate::audit;
 use crate::clock::{Clock, Now};
 use crate::connection::{Close, Connection, Side};
 use crate::input::{Clients, SharedWatches};
@@ -94,7 +95,11 @@ impl Exclusive<'_> {
                 (Outcome::Error(_), Some(refusal)) => Outcome::Error(refusal),
                 (outcome, _) => outcome,
             };
+            self.audit(client, &outcome);
             self.answer(client, xid, op, outcome);
+        }
+        if let TxnRecord::CloseSession(_) = record {
+            self.audit_ephemerals(header.client_id);
         }
         match record {
             TxnRecord::CreateSession(created) => {
@@ -102,6 +107,19 @@ impl Exclusive<'_> {
             }
             TxnRecord::CloseSession(_) => Some(SessionChange::Closed(header.client_id)),
             _ => None,
+        }
+    }
+
+    fn audit(&mut self, client: ClientId, outcome: &Outcome) {
+        if self.options.audit.is_some() {
+            self.clients.with(client, &mut |connection| connection.audit(outcome));
+        }
+    }
+
+    fn audit_ephemerals(&self, session: SessionId) {
+        let Some(user) = &self.options.audit else { return };
+        for change in self.changes.iter().filter(|change| change.kind == ChangeKind::Deleted) {
+            audit::ephemeral_gone(user, session, &change.path);
         }
     }
 

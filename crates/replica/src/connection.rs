@@ -19,9 +19,10 @@ use oxherd_proto::{
     Input as Reader, Jute, OpCode, OpKind, PASSWORD_LEN, RequestHeader, SessionId, Xid, Zxid, begin_frame,
     end_frame, reply_header,
 };
-use oxherd_tree::{ClientId, Tree, WatchEvent};
+use oxherd_tree::{ClientId, Outcome, Tree, WatchEvent};
 use tracing::{debug, info, warn};
 
+use crate::audit;
 use crate::auth::{self, AuthOutcome};
 use crate::clock::{Clock, Now};
 use crate::connection::held::Held;
@@ -86,6 +87,8 @@ enum Waiting {
         op: OpCode,
         received: Instant,
         large: usize,
+        /// What was asked, if it is logged.
+        audited: Option<Bytes>,
     },
     Read(Request),
     /// Waited too long before its turn came: it is not carried out.
@@ -367,7 +370,8 @@ impl Connection {
 
     fn submit(&mut self, request: Request, side: &Side<'_>, inputs: &mut Vec<Input>) {
         let Request { xid, op, body, received, large } = request;
-        self.wait(Waiting::Write { xid, op, received, large }, side);
+        let audited = side.options.audit.is_some().then(|| body.clone());
+        self.wait(Waiting::Write { xid, op, received, large, audited }, side);
         let (client, session, ids) = (self.client, self.session, Arc::clone(&self.ids));
         inputs.push(if op == OpCode::Sync {
             Input::Sync { client, session, xid, body }
@@ -457,7 +461,7 @@ impl Connection {
         if self.ended {
             return;
         }
-        let Some(Waiting::Write { xid: oldest, op, received, large }) = self.waiting.pop_front() else {
+        let Some(Waiting::Write { xid: oldest, op, received, large, .. }) = self.waiting.pop_front() else {
             unreachable!("a write is answered only while it is the oldest request of its link");
         };
         assert_eq!(oldest, xid, "writes of a link are answered in its order");
@@ -475,6 +479,14 @@ impl Connection {
             self.close(Close::AfterFlush);
         }
         self.serve_waiting(side);
+    }
+
+    /// Logs what became of the oldest unanswered write; to be called before it is answered.
+    pub(crate) fn audit(&self, outcome: &Outcome) {
+        if let Some(Waiting::Write { op, audited: Some(body), .. }) = self.waiting.front() {
+            let asker = audit::Asker { session: self.session, ids: &self.ids, address: self.address };
+            audit::write(&asker, *op, body, outcome);
+        }
     }
 
     /// The link's session, which only this server knew, has ended: says so once everything the client

@@ -4,6 +4,7 @@
 //! step in which committed txns meet the tree and their events and replies reach the links. The shell
 //! (or the simulator) owns sockets, files, threads and clocks; nothing here knows them.
 
+mod audit;
 mod auth;
 mod batch;
 mod clock;
@@ -23,6 +24,7 @@ mod session;
 mod snapshot;
 mod traffic;
 
+pub use audit::{AUDIT_TARGET, AuditResult, audit_server};
 pub use auth::{AuthOptions, DigestAlgorithm, Scheme};
 pub use batch::{BatchOptions, Batching};
 pub use clock::{Clock, Now};

@@ -14,6 +14,8 @@ pub struct ClientOptions {
     pub session_timeout_ms_max: i32,
     /// Unanswered requests of all links at which reading stops (`globalOutstandingLimit`).
     pub outstanding_limit: i64,
+    /// Whose server it is, if changes are logged (`audit.enable`).
+    pub audit: Option<String>,
     /// Throttles of handshakes and requests.
     pub limits: LimitOptions,
     /// Whether permissions go unchecked (`skipACL=yes`).

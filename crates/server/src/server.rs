@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use oxherd_config::Config;
 use oxherd_proto::Zxid;
-use oxherd_replica::{Clock, Input, Replica};
+use oxherd_replica::{AuditResult, Clock, Input, Replica, audit_server};
 use oxherd_zab::Role;
 use thiserror::Error;
 use tracing::{info, warn};
@@ -159,6 +159,7 @@ impl ServerBuilder {
             driver.submit_one(Input::Timeout);
         }
         let held_drain_max = settings::held_drain_max(&config);
+        audit(&driver, "serverStart", AuditResult::Success);
         Ok(Handle { driver, workers, threads, over, clients, peers, held_drain_max, _lock: lock })
     }
 }
@@ -285,6 +286,7 @@ impl Handle {
     }
 
     fn stop(&mut self) {
+        audit(&self.driver, "serverStop", AuditResult::Invoked);
         self.driver.stop_serving();
         // After a disk error no write on its way will ever be durable.
         let halted = self.driver.is_halted();
@@ -320,6 +322,13 @@ impl Handle {
             self.driver.outstanding.queued() > 0
         });
         wait_while(DRAIN_TIMEOUT, || self.driver.has_unfinished_writes());
+    }
+}
+
+// Java: ZKAuditProvider.addZKStartStopAuditLog
+fn audit(driver: &Driver, operation: &str, result: AuditResult) {
+    if let Some(user) = &driver.options.audit {
+        audit_server(user, operation, result);
     }
 }
 

@@ -34,10 +34,19 @@ pub(crate) fn client_options(config: &Config) -> Result<ClientOptions, StartErro
         session_timeout_ms_min: config.session.timeout_ms_min,
         session_timeout_ms_max: config.session.timeout_ms_max,
         outstanding_limit: limits::outstanding(config),
+        audit: config.auth.audit.then(owner),
         limits: limits::options(config),
         skip_acl: config.auth.skip_acl,
         auth: auth_options(config)?,
     })
+}
+
+/// Under whose name the server runs.
+fn owner() -> String {
+    ["USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok())
+        .unwrap_or_else(|| "oxherd".to_owned())
 }
 
 fn auth_options(config: &Config) -> Result<AuthOptions, StartError> {

@@ -51,7 +51,7 @@ section! {
         auth_to_local: String = "security.auth_to_local", Property, A, Security, "DEFAULT";
         /// Only approved cryptography: no DIGEST-MD5, no trust manager of our own.
         fips: bool = "fips-mode", Property, M, Security, "true";
-        /// Write an audit log of every change.
-        audit: bool = "audit.enable", Property, M, Http, "false";
+        /// Log every change by a client with who made it, under the log target `audit`.
+        audit: bool = "audit.enable", Property, M, Honoured, "false";
     }
 }

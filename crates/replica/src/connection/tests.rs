@@ -45,6 +45,7 @@ impl World {
             session_timeout_ms_min: TIMEOUT_MS,
             session_timeout_ms_max: TIMEOUT_MS,
             outstanding_limit: 1000,
+            audit: None,
             limits,
             skip_acl: false,
             auth: AuthOptions::default(),

@@ -507,6 +507,7 @@ impl World {
             session_timeout_ms_min: tick_ms * 2,
             session_timeout_ms_max: tick_ms * 20,
             outstanding_limit: 1000,
+            audit: None,
             limits: LimitOptions::default(),
             skip_acl: false,
             auth: AuthOptions::default(),
