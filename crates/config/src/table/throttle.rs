@@ -47,7 +47,7 @@ section! {
         stale_latency: bool = "request_stale_latency_check", Property, A, Honoured, "false";
         /// Milliseconds the throttle is given to drain at shutdown.
         shutdown_ms: i32 = "request_throttler.shutdownTimeout", Property, A, Honoured, "10000";
-        /// Milliseconds in the queue after which a request is answered as throttled; 0 turns it off.
+        /// Milliseconds in the queue after which a request is answered as throttled; 0 turns it off. Nothing queues unless request_throttle_max_requests is set.
         throttled_op_ms: i32 = "throttled_op_wait_time", Property, A, Honoured, "0";
         /// Reads taken in one round of the original's commit stage; there is no such stage here.
         read_batch_max: i32 = "commitProcessor.maxReadBatchSize", Property, A, Jvm, "-1";
