@@ -68,11 +68,11 @@ Give(i, kind, z, log) == queue' = [queue EXCEPT ![i] = Append(@, Command(kind, z
 \* are committed, `shown` how many clients can see, `acks` how many need no ACK any more.
 
 Dead == [role |-> "down", stage |-> "", with |-> 0, ep |-> 0, link |-> 0, log |-> <<>>, pend |-> <<>>,
-         known |-> 0, mark |-> 0, shown |-> 0, acks |-> 0, heard |-> 0, again |-> FALSE, tree |-> <<>>,
+         known |-> 0, mark |-> 0, shown |-> 0, acks |-> 0, heard |-> 0, again |-> FALSE, owes |-> FALSE, tree |-> <<>>,
          callers |-> {}, backers |-> {}]
 
 Looking(s) == [s EXCEPT !.role = "looking", !.stage = "", !.with = 0, !.ep = 0, !.link = 0, !.pend = <<>>,
-                        !.known = 0, !.mark = 0, !.acks = 0, !.again = FALSE, !.tree = <<>>,
+                        !.known = 0, !.mark = 0, !.acks = 0, !.again = FALSE, !.owes = FALSE, !.tree = <<>>,
                         !.callers = {}, !.backers = {}]
 
 Leads(i, stages) == srv[i].role = "leading" /\ srv[i].stage \in stages
@@ -284,6 +284,7 @@ Enthrone(j) ==
 
 SyncedTo(j) == {links[l].from : l \in {l \in DOMAIN links : IsTo(l, j) /\ links[l].st \in {"synced", "served"}}}
 IsEstablishing(j) == Leads(j, {"syncing"}) /\ IsQuorum(SyncedTo(j) \union {j})
+Whole(j) == srv[j].log \o srv[j].pend
 Bound(j) == IF srv[j].stage = "broadcast" THEN srv[j].known ELSE Len(srv[j].log)
 
 Begin(l, kind, z, log, given) ==
@@ -297,23 +298,25 @@ Begin(l, kind, z, log, given) ==
 SendDiff(l) ==
     LET j == links[l].to
         b == Bound(j)
-        at == Place(srv[j].log, links[l].last) IN
+        at == Place(Whole(j), links[l].last) IN
     /\ links[l].last = Zero \/ at > 0
     /\ at <= b
-    /\ Begin(l, "DIFF", IF b = 0 THEN Zero ELSE srv[j].log[b], <<>>, at)
+    /\ Begin(l, "DIFF", IF b = 0 THEN Zero ELSE Entry(srv[j], b), <<>>, at)
 
 \* The learner's log ends with txns that the leader does not have, or does not know as committed.
 SendTrunc(l) ==
     LET j == links[l].to
-        at == Upto(SubSeq(srv[j].log, 1, Bound(j)), links[l].last) IN
+        at == Upto(SubSeq(Whole(j), 1, Bound(j)), links[l].last) IN
     /\ at > 0 \/ links[l].last # Zero
-    /\ LastOf(SubSeq(srv[j].log, 1, at)) # links[l].last
-    /\ Begin(l, "TRUNC", LastOf(SubSeq(srv[j].log, 1, at)), <<>>, at)
+    /\ LastOf(SubSeq(Whole(j), 1, at)) # links[l].last
+    /\ Begin(l, "TRUNC", LastOf(SubSeq(Whole(j), 1, at)), <<>>, at)
 
+\* The tree has all that the learner's log may share with the leader's, or the learner would forget what it
+\* acknowledged.
 SendSnap(l, at) ==
     LET j == links[l].to IN
-    /\ at \in 0..Bound(j)
-    /\ Begin(l, "SNAP", LastOf(SubSeq(srv[j].log, 1, at)), SubSeq(srv[j].log, 1, at), at)
+    /\ at \in Upto(SubSeq(Whole(j), 1, Bound(j)), links[l].last)..Bound(j)
+    /\ Begin(l, "SNAP", LastOf(SubSeq(Whole(j), 1, at)), SubSeq(Whole(j), 1, at), at)
 
 SendNewLeader(l) ==
     LET j == links[l].to IN
@@ -360,9 +363,10 @@ StoreEpoch(i) ==
 \* The ACK of NEWLEADER: the epoch is durable. It comes once more behind UPTODATE.
 SendAckLeader(l) ==
     LET i == links[l].from IN
-    /\ IsFrom(l, i) /\ Learns(i, l, {"stored", "broadcast"}) /\ disk[i].cur = srv[i].ep
+    /\ IsFrom(l, i) /\ disk[i].cur = srv[i].ep
+    /\ Learns(i, l, {"stored"}) \/ (Learns(i, l, {"broadcast"}) /\ srv[i].owes)
     /\ Up(l, "ACKLD", <<srv[i].ep, 0>>, 0)
-    /\ srv' = [srv EXCEPT ![i].stage = IF @ = "stored" THEN "acked" ELSE @]
+    /\ srv' = [srv EXCEPT ![i].stage = IF @ = "stored" THEN "acked" ELSE @, ![i].owes = FALSE]
     /\ UNCHANGED <<disk, queue, cast, agreed, heads>>
 
 TakeAckLeader(l, m) ==
@@ -387,7 +391,8 @@ SendUpToDate(l) ==
 TakeUpToDate(l) ==
     LET i == links[l].from IN
     /\ srv[i].stage = "acked"
-    /\ srv' = [srv EXCEPT ![i].stage = "broadcast", ![i].known = Max(@, Len(srv[i].log)), ![i].acks = Len(srv[i].log)]
+    /\ srv' = [srv EXCEPT ![i].stage = "broadcast", ![i].owes = TRUE,
+                          ![i].known = Max(@, Len(srv[i].log)), ![i].acks = Len(srv[i].log)]
 
 ----------------------------------------------------------------------------
 \* Broadcast
@@ -519,7 +524,7 @@ Next ==
         \/ \E i \in Server : Disconnect(i, l)
         \/ TakeUp(l) \/ TakeDown(l)
         \/ SendFollowerInfo(l) \/ SendLeaderInfo(l) \/ SendAckEpoch(l)
-        \/ SendDiff(l) \/ SendTrunc(l) \/ (\E at \in 0..Len(srv[links[l].to].log) : SendSnap(l, at))
+        \/ SendDiff(l) \/ SendTrunc(l) \/ (\E at \in 0..Bound(links[l].to) : SendSnap(l, at))
         \/ SendNewLeader(l) \/ SendAckLeader(l) \/ SendUpToDate(l)
         \/ SendProposal(l) \/ SendAck(l) \/ SendCommit(l)
 
