@@ -92,7 +92,7 @@ fn to_text(
     for state in &survey.logs {
         log_lines(&mut out, state);
     }
-    if let Some((file, offset)) = survey.mark {
+    if let Some((file, offset)) = survey.mark.filter(|(_, offset)| *offset > 0) {
         let _ = writeln!(out, "  durable up to byte {offset} of log.{:x}, and so acknowledged", file.0);
     }
     epoch_line(&mut out, survey);
