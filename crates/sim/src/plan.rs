@@ -1,5 +1,6 @@
 //! What one seed is: the size of the ensemble, its settings, and the faults with their times.
 
+use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;
 
 use crate::dice::Dice;
@@ -164,9 +165,9 @@ impl Plan {
             let fault = self.fault(kind, dice);
             let loses_data = matches!(fault, Fault::DiskLost | Fault::BitFlip);
             // More than one disk lost before the first is filled again may lose what was acknowledged.
-            if !(loses_data
-                && (data_lost || self.voters < 3 && !self.alone || self.alone && fault == Fault::DiskLost))
-            {
+            let may_lose = !data_lost
+                && if self.alone { fault != Fault::DiskLost } else { self.can_do_without(server) };
+            if !loses_data || may_lose {
                 faults.push(Planned { at_ms, server, fault });
                 data_lost |= loses_data;
             }
@@ -197,6 +198,12 @@ impl Plan {
             16 => Fault::StaleNotification,
             _ => Fault::ClockJump(i64::try_from(dice.below(7_200_000)).unwrap_or(0) - 3_600_000),
         }
+    }
+
+    /// Whether the others are a quorum; a server with an empty disk has no vote.
+    fn can_do_without(&self, server: usize) -> bool {
+        let others = (0..self.servers()).filter(|other| *other != server);
+        self.ensemble().is_quorum(&others.map(|other| ServerId(other as i64 + 1)).collect())
     }
 
     /// Servers in all.

@@ -61,7 +61,6 @@ impl World {
             Fault::DiskFull(room) => self.fill_disk(id, room),
             Fault::BitFlip => {
                 let roll = self.dice.roll();
-                // Behind a mark that was lost with the power, damage cannot be told from a torn end.
                 self.crash(id, CrashOutcome::ProcessDied);
                 self.machine(id).flip = Some(roll);
             }

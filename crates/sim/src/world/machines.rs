@@ -192,6 +192,10 @@ impl World {
 
     pub(super) fn crash(&mut self, id: ServerId, outcome: CrashOutcome) {
         self.story.tell(self.now_us, || format!("s{id} dies, {outcome:?}"));
+        if outcome != CrashOutcome::ProcessDied && !self.judge.of(id).damaged {
+            // Behind a mark that was lost with the power, damage cannot be told from a torn end.
+            self.machine(id).flip = None;
+        }
         if self.machine(id).host.is_some() {
             self.recorder.crashed(id);
         }
