@@ -4,6 +4,7 @@ mod commands;
 mod ensemble;
 mod logging;
 mod repair;
+mod report;
 mod serve;
 
 use std::process::ExitCode;

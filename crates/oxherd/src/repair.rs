@@ -9,16 +9,17 @@ use oxherd_server::repair::{DataDirectory, LogState, Problem, Repair, SnapshotSt
 use serde_json::{Value, json};
 
 use crate::commands::RepairOptions;
+use crate::report;
 
 /// As of a server that refuses to start on such a directory.
 const DAMAGED: u8 = 10;
 const UNUSABLE: u8 = 2;
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what was asked for")]
+#[expect(clippy::print_stderr, reason = "this is what was asked for")]
 pub(crate) fn run(options: &RepairOptions) -> ExitCode {
     match look_and_repair(options) {
         Ok((text, code)) => {
-            println!("{}", text.trim_end());
+            report::print(&text);
             code
         }
         Err(reason) => {

@@ -8,7 +8,7 @@ use oxherd_server::{Handle, Server, StartError};
 use tracing::{error, info, warn};
 
 use crate::commands::Serve;
-use crate::logging;
+use crate::{logging, report};
 
 /// Exit codes that scripts around ZooKeeper know.
 // Java: ExitCode
@@ -120,7 +120,7 @@ fn banner(handle: &Handle, config: &Config) {
     println!("  try     oxherd shell -server 127.0.0.1:{} ls /", address.port());
 }
 
-#[expect(clippy::print_stdout, clippy::print_stderr, reason = "this is what was asked for")]
+#[expect(clippy::print_stderr, reason = "this is what was asked for")]
 pub(crate) fn check_config(file: &Path, json: bool) -> ExitCode {
     let sources = Sources {
         file: Some(file.to_owned()),
@@ -129,10 +129,8 @@ pub(crate) fn check_config(file: &Path, json: bool) -> ExitCode {
     };
     match Parsed::load(&sources) {
         Ok(parsed) => {
-            println!(
-                "{}",
-                if json { oxherd_config::to_json(&parsed) } else { oxherd_config::to_text(&parsed) }
-            );
+            let text = if json { oxherd_config::to_json(&parsed) } else { oxherd_config::to_text(&parsed) };
+            report::print(&text);
             match parsed.into_config() {
                 Ok(_) => ExitCode::SUCCESS,
                 Err(_) => ExitCode::from(exit::BAD_ARGUMENTS),
