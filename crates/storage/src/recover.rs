@@ -62,6 +62,7 @@ pub fn recover<D: Disk>(
     let files = reader::log_files(disk, &layout.log_dir)?;
     let mut recovery = Recovery::default();
     let mut found = None;
+    let mut unreadable = None;
     let mut tries = 0;
     for file in &snapshots {
         let reason = match snapshot::looks_whole(disk, file) {
@@ -74,19 +75,27 @@ pub fn recover<D: Disk>(
                         found = Some((file.clone(), seal));
                         break;
                     }
-                    Err(error) => error.to_string(),
+                    Err(error) => {
+                        let reason = error.to_string();
+                        if matches!(error, StorageError::Io { .. }) {
+                            unreadable.get_or_insert(error);
+                        }
+                        reason
+                    }
                 }
             }
         };
         recovery.skipped.push((file.path.clone(), reason));
     }
-    match found {
-        Some((file, seal)) => {
+    match (found, unreadable) {
+        (Some((file, seal)), _) => {
             sink.end_snapshot(&file, &seal)?;
             recovery.last_zxid = file.zxid;
             recovery.snapshot = Some(file);
         }
-        None => refuse_without_snapshot(layout, &recovery, files.is_empty(), trust_empty)?,
+        // The disk may answer the next time: nothing says that the snapshot is damaged.
+        (None, Some(error)) => return Err(error),
+        (None, None) => refuse_without_snapshot(layout, &recovery, files.is_empty(), trust_empty)?,
     }
     replay(disk, layout, &mut recovery, sink)?;
     Ok(recovery)

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use oxherd_proto::{Epoch, Jute, SessionId, TxnHeader, Xid, Zxid};
 use oxherd_storage::{
-    BodyProgress, Compression, CrashOutcome, Disk, EpochFile, Layout, Log, LogOptions, Recovery,
+    BodyProgress, Compression, CrashOutcome, Disk, EpochFile, Fault, Layout, Log, LogOptions, Recovery,
     RecoverySink, Seal, SimDisk, SnapshotBody, SnapshotFile, SnapshotWriter, StorageError, purge,
     read_epochs, recover, write_epoch,
 };
@@ -293,6 +293,31 @@ fn a_second_life_goes_on_where_the_first_ended() {
             check(&after, &server.promised, &format!("{what}, second life"));
         }
     }
+}
+
+#[test]
+fn a_read_that_fails_is_no_proof_of_damage() {
+    let server = || {
+        let disk = SimDisk::new();
+        layout().open(&disk, true).expect("a new disk");
+        let mut server = Server::begin(&disk, Vec::new(), Promised::default()).expect("a new server");
+        server.append(1, 1..=3).expect("room");
+        server.sync().expect("a good disk");
+        server.snapshot(Compression::None).expect("room");
+        disk
+    };
+    let mut failed = 0;
+    for nth in 1..=20 {
+        let disk = server();
+        disk.fail(Fault::Read(nth));
+        match start(&disk) {
+            Ok(_) => {}
+            Err(StorageError::Io { .. }) => failed += 1,
+            Err(error) => panic!("read {nth} failed once, and the start says: {error}"),
+        }
+        start(&disk).expect("the next start finds everything");
+    }
+    assert!(failed > 0, "some read was of the only snapshot");
 }
 
 #[test]
