@@ -315,7 +315,7 @@ fn a_read_that_fails_is_no_proof_of_damage() {
             Err(StorageError::Io { .. }) => failed += 1,
             Err(error) => panic!("read {nth} failed once, and the start says: {error}"),
         }
-        start(&disk).expect("the next start finds everything");
+        start(&disk.after_crash(CrashOutcome::ProcessDied)).expect("the next start finds everything");
     }
     assert!(failed > 0, "some read was of the only snapshot");
 }
