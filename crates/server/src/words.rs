@@ -189,6 +189,8 @@ impl StatusSource for Words {
             .with_side(|side| (side.tree.node_count(), side.tree.ephemeral_count(), side.tree.data_size()));
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let role = self.driver.role();
+        // Let go of before the replica is asked for: the exclusive step takes them in the other order.
+        let watches = count(self.driver.watches.lock().count());
         let (voters, learners, uptime_ms) = self.driver.with_replica(|replica, _| {
             (replica.ensemble().voters().count(), replica.learners(), replica.reign_ms(Driver::now()))
         });
@@ -203,7 +205,7 @@ impl StatusSource for Words {
                 ..LeaderGauges::default()
             }),
             znodes: count(znodes),
-            watches: count(self.driver.watches.lock().count()),
+            watches,
             ephemerals: count(ephemerals),
             data_bytes,
             global_sessions: self.driver.with_replica(|replica, _| count(replica.sessions().len())),
