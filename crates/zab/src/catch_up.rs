@@ -136,6 +136,9 @@ impl CatchUp {
             }
             PacketType::Snap => {
                 self.step = Step::Installing;
+                // It may have acknowledged what the tree lacks: until it has all of the leader's history again,
+                // it must not be counted with less.
+                local.unexplained |= zxid < local.history.logged();
                 self.end = zxid;
                 self.known = zxid;
                 let link = self.upstream.link;

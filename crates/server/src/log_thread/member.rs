@@ -27,6 +27,8 @@ impl LogThread {
             }
             StorageCommand::StoreCurrentEpoch(epoch) => {
                 write_epoch(&OsDisk, &self.layout.snap_dir, EpochFile::Current, epoch)?;
+                // It is stored behind a leader's whole history.
+                self.layout.set_incomplete(&OsDisk, false)?;
                 StorageEvent::CurrentEpochStored(epoch)
             }
             StorageCommand::Truncate(zxid) => StorageEvent::Truncated(self.truncate(zxid)?),
@@ -93,15 +95,29 @@ impl LogThread {
             }
         };
         tree.set_last_zxid(zxid);
+        if self.log_goes_beyond(zxid)? {
+            // Were it to die before the rest comes, it must not vote with less than it has acknowledged.
+            self.layout.set_incomplete(&OsDisk, true)?;
+        }
         self.forget_log_after(zxid)?;
         self.remove_snapshots_after(zxid)?;
         crate::snapshot_thread::write_first(&self.config, &self.layout, &mut tree, &sessions)?;
-        // The tree has all that the leader has.
-        self.layout.set_incomplete(&OsDisk, false)?;
         self.log.roll();
         self.driver.replace_tree(tree, &sessions);
         info!(%zxid, "the leader's tree is in place");
         Ok(StorageEvent::SnapshotInstalled(zxid))
+    }
+
+    fn log_goes_beyond(&self, zxid: Zxid) -> Result<bool, StorageError> {
+        let files = log_files(&OsDisk, &self.layout.log_dir)?;
+        let Some(newest) = files.last() else { return Ok(false) };
+        let Some(mut reader) = LogReader::open(&OsDisk, &newest.path)? else { return Ok(false) };
+        while let Some(record) = reader.next_record()? {
+            if record.zxid > zxid {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Removes what lies behind `zxid`: it is not of the history to come.
