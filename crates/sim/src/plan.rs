@@ -165,8 +165,8 @@ impl Plan {
             let fault = self.fault(kind, dice);
             let loses_data = matches!(fault, Fault::DiskLost | Fault::BitFlip);
             // More than one disk lost before the first is filled again may lose what was acknowledged.
-            let may_lose = !data_lost
-                && if self.alone { fault != Fault::DiskLost } else { self.can_do_without(server) };
+            let may_lose =
+                !data_lost && if self.alone { fault != Fault::DiskLost } else { self.can_do_without(server) };
             if !loses_data || may_lose {
                 faults.push(Planned { at_ms, server, fault });
                 data_lost |= loses_data;
