@@ -223,7 +223,7 @@ fn a_log_shorter_than_what_was_acknowledged_is_refused_until_the_mark_is_removed
     let end = data("log.1").len();
     fs::write(&path, &bytes[..end - 112 - 13]).unwrap();
     let error = recover_error(&layout).to_string();
-    assert!(error.contains("acknowledged") && error.contains("oxherd.durable"), "{error}");
+    assert!(error.contains("acknowledged") && error.contains("oxherd repair"), "{error}");
     fs::remove_file(layout.log_dir.join("oxherd.durable")).unwrap();
     assert_eq!(restore(&layout).1, Zxid(8), "as a Java server leaves it that was told to truncate");
 }
