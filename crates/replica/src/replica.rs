@@ -24,7 +24,7 @@ use crate::containers::Containers;
 use crate::input::{ClientCommand, Connect, Input, Output};
 use crate::overlay::Overlay;
 use crate::password;
-use crate::prepare::{Origin, PrepareContext, PrepareOptions, SessionView, WriteRequest};
+use crate::prepare::{Origin, PrepareContext, PrepareOptions, SessionView, WriteRequest, reconfig};
 pub use crate::replica::local::LocalSessionOptions;
 use crate::replica::local::LocalView;
 use crate::replica::member::Duty;
@@ -295,7 +295,14 @@ impl Replica {
             options: &self.options.prepare,
             membership: (!matches!(self.duty, Duty::Alone)).then_some(&self.zab),
         };
-        let prepared = if self.has_room || !request.grows() {
+        let wanted = reconfig::wanted_leader(request);
+        let hands_over = wanted.map(|to| self.overlay.check_hand_over(&context, request, to).map(|()| to));
+        if let Some(Ok(to)) = hands_over {
+            return self.hand_over(to, zxid, now);
+        }
+        let prepared = if let Some(Err(code)) = hands_over {
+            Overlay::refuse(&context, request, code)
+        } else if self.has_room || !request.grows() {
             self.overlay.prepare(&context, request)
         } else {
             Overlay::refuse(&context, request, ErrorCode::SystemError)
@@ -315,6 +322,17 @@ impl Replica {
         });
         self.last_proposed = zxid;
         self.zab.propose(zxid, payload);
+    }
+
+    /// The one who asks gets no answer: its link ends with this leadership.
+    fn hand_over(&mut self, to: ServerId, zxid: Zxid, now: Now) {
+        tracing::info!(server = to.0, "handing over the lead, as a client asks");
+        let header =
+            TxnHeader { zxid, time: now.unix_ms, kind: OpCode::Error.code(), ..TxnHeader::default() };
+        let nothing = TxnRecord::Error(ErrorCode::Ok);
+        if !self.zab.hand_over_to(to, Bytes::from(encode_txn(&header, &nothing, None))) {
+            tracing::warn!(server = to.0, "it is not up with this leader any more");
+        }
     }
 
     fn note_logged(&mut self, len: usize) {

@@ -239,6 +239,9 @@ impl Looking {
 /// What this server votes before it has heard anybody. One that does not vote names nobody.
 fn own_vote(local: &Local) -> Vote {
     let round = local.round;
+    if let Some(successor) = local.successor {
+        return Vote { round, ..successor };
+    }
     if !local.is_voter() {
         let nobody = i64::MIN;
         return Vote { leader: ServerId(nobody), zxid: Zxid(nobody), epoch: Epoch(nobody), round };

@@ -19,6 +19,7 @@ use crate::packet;
 use crate::quorum::Quorums;
 use crate::storage::{StorageCommand, StorageEvent};
 use crate::synchronize::Bounds;
+use crate::transfer::Transfer;
 
 /// How many learners a leader has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -90,6 +91,8 @@ pub(crate) struct Leader {
     counts: bool,
     syncs: VecDeque<(Zxid, SyncOrigin)>,
     leaving: Option<Leaving>,
+    /// To whom it makes way.
+    pub(crate) transfer: Option<Transfer>,
     /// A server without an ensemble.
     alone: bool,
     // Java: Leader.propose, which goes no further either
@@ -140,6 +143,7 @@ impl Leader {
             counts: false,
             syncs: VecDeque::new(),
             leaving: None,
+            transfer: None,
             alone: false,
             counter_max,
         }
@@ -508,7 +512,7 @@ impl Leader {
         self.outcome(local)
     }
 
-    fn leave(&mut self, outcome: Outcome, local: &Local) {
+    pub(crate) fn leave(&mut self, outcome: Outcome, local: &Local) {
         let until = local.maybe_now().map(|now| now + local.config.tick);
         if let (Some(until), false) = (until, self.leaving.is_some_and(|old| old.outcome == Outcome::Stop)) {
             self.leaving = Some(Leaving { outcome, until });
@@ -526,9 +530,10 @@ impl Leader {
     }
 
     /// Whether a leaving leader may go: all is committed and each synchronized voter holds it.
-    fn outcome(&self, local: &Local) -> Outcome {
+    fn outcome(&mut self, local: &mut Local) -> Outcome {
+        self.advance_transfer(local);
         let Some(leaving) = self.leaving else { return Outcome::Stay };
-        if self.is_gone() {
+        if self.is_gone() || self.transfer.is_some() {
             return if local.now() >= leaving.until { leaving.outcome } else { Outcome::Stay };
         }
         let end = local.history.appended();

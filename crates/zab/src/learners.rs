@@ -43,6 +43,8 @@ pub(crate) struct LearnerLink {
     pub(crate) stage: Stage,
     /// Durable there, as far as it said so on this link.
     pub(crate) acked: Zxid,
+    /// A proposal that went to this learner alone.
+    extra: Option<Zxid>,
     /// What the ACK of NEWLEADER will make durable there.
     brought_to: Zxid,
     heard: Instant,
@@ -136,6 +138,7 @@ impl Learners {
             observer: true,
             stage: Stage::Hello,
             acked: Zxid::ZERO,
+            extra: None,
             brought_to: Zxid::ZERO,
             heard: local.now(),
             slow: OldestUnacked::default(),
@@ -303,7 +306,7 @@ impl Learners {
             learner.acked = learner.acked.max(learner.brought_to);
             return Ok(Some(LearnerEvent::Synced));
         }
-        if zxid > local.history.appended() {
+        if zxid > local.history.appended() && learner.extra != Some(zxid) {
             return Err(format!("ACK of {zxid}, which was never proposed"));
         }
         learner.acked = learner.acked.max(zxid);
@@ -421,6 +424,13 @@ impl Learners {
             if learner.stage == Stage::Synced && one.is_none_or(|one| one == *link) {
                 local.send(*link, packet::plain(PacketType::UpToDate, Zxid(-1)));
             }
+        }
+    }
+
+    /// This learner alone gets this proposal.
+    pub(crate) fn expect(&mut self, link: LinkId, zxid: Zxid) {
+        if let Some(learner) = self.links.get_mut(&link) {
+            learner.extra = Some(zxid);
         }
     }
 

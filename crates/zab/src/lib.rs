@@ -14,7 +14,7 @@
 //! | `synchronize`, `learners` | the leader's side of bringing learners to its history |
 //! | `catch_up` | the learner's side of the same |
 //! | `leader`, `learner`, `observer_master` | broadcast |
-//! | `reconfig` | a leader that changes the ensemble |
+//! | `reconfig`, `transfer` | a leader that changes the ensemble, or makes way |
 //! | `history` | what is logged, durable, committed, delivered |
 
 mod catch_up;
@@ -36,6 +36,7 @@ mod quorum;
 mod reconfig;
 pub mod storage;
 mod synchronize;
+mod transfer;
 
 pub use config::{DurableState, PeerConfig};
 pub use dynamic_config::{ConfigError, EnsembleConfig, Member, PeerAddress};

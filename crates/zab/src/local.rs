@@ -53,6 +53,8 @@ pub(crate) struct Local {
     /// What is answered to those who look for a leader while this server has one.
     pub(crate) vote: Vote,
     pub(crate) round: i64,
+    /// For whom a leader that made way votes, until a leader is found.
+    pub(crate) successor: Option<Vote>,
     pub(crate) reach: BTreeMap<ServerId, Reach>,
     pub(crate) role: Role,
     pub(crate) out: VecDeque<Output>,
@@ -79,6 +81,7 @@ impl Local {
             history: History::recovered(state, config.commit_log_count),
             vote: nobody,
             round: 0,
+            successor: None,
             reach: BTreeMap::new(),
             role: Role::Looking,
             out: VecDeque::new(),

@@ -165,6 +165,23 @@ impl Peer {
         self.local.history.committed()
     }
 
+    /// Whether [`Self::hand_over_to`] would begin: this server leads, that one votes and follows closely.
+    pub fn may_hand_over_to(&self, server: ServerId) -> bool {
+        match &self.phase {
+            Phase::Leading(leader) => leader.may_transfer(server, &self.local),
+            _ => false,
+        }
+    }
+
+    /// Leader: makes way for another voter. `payload` is a txn of [`Self::next_zxid`] that changes nothing.
+    /// From here on nothing can be proposed; whether it begins.
+    pub fn hand_over_to(&mut self, server: ServerId, payload: Bytes) -> bool {
+        match &mut self.phase {
+            Phase::Leading(leader) => leader.transfer(server, payload, &mut self.local),
+            _ => false,
+        }
+    }
+
     /// Voters of `config` that hold this leader's history and follow it, itself included when it votes
     /// there; nobody unless it leads.
     pub fn synced_with(&self, config: &EnsembleConfig) -> BTreeSet<ServerId> {
@@ -533,6 +550,7 @@ impl Peer {
     }
 
     fn go_to(&mut self, leader: ServerId) {
+        self.local.successor = None;
         if leader == self.local.me() {
             let leader = Leader::start(&mut self.local);
             self.phase = Phase::Leading(Box::new(leader));

@@ -280,6 +280,13 @@ impl Script {
             })?,
             "propose" => self.propose(args)?,
             "reconfig" => self.reconfig(args)?,
+            "lead" => {
+                let to = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
+                let cluster = self.cluster()?;
+                let leader = cluster.leader().ok_or("nobody leads")?;
+                cluster.hand_over(leader, to).then_some(()).ok_or("not now")?;
+                cluster.settle();
+            }
             "notify" => self.notify(args)?,
             "packet" => self.packet(args)?,
             "cut" => {

@@ -1,7 +1,7 @@
 //! A change of who belongs to the ensemble.
 
 use bytes::Bytes;
-use oxherd_proto::{ErrorCode, ReconfigRequest, ServerId, SetDataTxn, Str, TxnRecord};
+use oxherd_proto::{ErrorCode, Jute as _, OpCode, ReconfigRequest, ServerId, SetDataTxn, Str, TxnRecord};
 use oxherd_zab::{ConfigError, EnsembleConfig, Member, Peer, PeerAddress};
 
 use super::{PrepareContext, WriteRequest};
@@ -15,6 +15,8 @@ pub(crate) trait Membership {
     fn active(&self) -> &EnsembleConfig;
     /// The last one proposed; the one in force when no change is under way.
     fn newest(&self) -> &EnsembleConfig;
+    /// Whether this server may lead next.
+    fn may_lead(&self, server: ServerId) -> bool;
     /// Whether a quorum of this configuration is up with the leader.
     fn is_synced(&self, config: &EnsembleConfig) -> bool;
 }
@@ -28,12 +30,52 @@ impl Membership for Peer {
         self.ensemble_seen()
     }
 
+    fn may_lead(&self, server: ServerId) -> bool {
+        self.may_hand_over_to(server)
+    }
+
     fn is_synced(&self, config: &EnsembleConfig) -> bool {
         config.is_quorum(&self.synced_with(config))
     }
 }
 
+/// The members' text of a request to hand over: `leader=N`.
+const LEADER: &str = "leader=";
+
+/// Whom a request wants to lead; `None` for every other request. Servers that do not know it refuse it
+/// as a membership that makes no sense.
+pub(crate) fn wanted_leader(request: &WriteRequest) -> Option<ServerId> {
+    if request.op != OpCode::Reconfig {
+        return None;
+    }
+    let asked = ReconfigRequest::from_bytes(request.body.clone()).ok()?;
+    let members = asked.new_members?.to_text().into_owned();
+    members.strip_prefix(LEADER)?.trim().parse().ok().map(ServerId)
+}
+
 impl Overlay {
+    /// Who may change the ensemble may say who leads it, also where changes are not enabled.
+    pub(crate) fn check_hand_over(
+        &self,
+        ctx: &PrepareContext<'_>,
+        request: &WriteRequest,
+        to: ServerId,
+    ) -> Result<(), ErrorCode> {
+        ctx.sessions.check(request.session)?;
+        let membership = ctx.membership.ok_or(ErrorCode::Unimplemented)?;
+        if membership.newest().version != membership.active().version {
+            return Err(ErrorCode::ReconfigInProgress);
+        }
+        if !membership.active().is_voter(to) {
+            return Err(ErrorCode::BadArguments);
+        }
+        if !membership.may_lead(to) {
+            return Err(ErrorCode::NewConfigNoQuorum);
+        }
+        let node = self.find(ctx.tree, CONFIG_PATH)?;
+        ctx.check_permission(&node.acl, perms::WRITE, request)
+    }
+
     /// The permission is checked last.
     // Java: PrepRequestProcessor.pRequest2Txn
     pub(super) fn reconfig(

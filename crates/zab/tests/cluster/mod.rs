@@ -231,6 +231,18 @@ impl Cluster {
         Some(zxid)
     }
 
+    /// The leader makes way; whether it begins to.
+    pub(crate) fn hand_over(&mut self, id: ServerId, to: ServerId) -> bool {
+        let unique = self.next_payload;
+        self.next_payload += 1;
+        let Some(peer) = self.servers.get_mut(&id).and_then(|server| server.peer.as_mut()) else {
+            return false;
+        };
+        let begun = peer.next_zxid().is_some_and(|zxid| peer.hand_over_to(to, payload(zxid, unique)));
+        self.drain(id);
+        begun
+    }
+
     pub(crate) fn sync(&mut self, id: ServerId, request: Bytes) {
         let Some(peer) = &mut self.servers.get_mut(&id).unwrap().peer else { return };
         peer.sync(7, request, Vec::new());

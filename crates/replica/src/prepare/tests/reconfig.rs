@@ -21,6 +21,10 @@ impl Membership for Ensemble {
         &self.newest
     }
 
+    fn may_lead(&self, server: ServerId) -> bool {
+        server != ServerId(1) && self.synced.contains(&server)
+    }
+
     fn is_synced(&self, config: &EnsembleConfig) -> bool {
         config.is_quorum(&self.synced)
     }
@@ -168,4 +172,34 @@ fn weighed_quorums_change_only_as_a_whole() {
     (ensemble.active, ensemble.newest) = (config.clone(), config);
     world.refused(ALICE, OpCode::Reconfig, change("", ""), ErrorCode::BadArguments);
     assert_eq!(accepted(&mut world, bulk(&THREE.replace('\n', ","))), THREE);
+}
+
+#[test]
+fn who_may_change_the_ensemble_may_say_who_leads_it() {
+    let mut world = leader();
+    world.options.reconfig = false;
+    world.ensemble.as_mut().unwrap().synced.remove(&ServerId(3));
+    let check = |world: &World, session: SessionId, to: i64| {
+        let ctx = PrepareContext {
+            tree: &world.tree,
+            zxid: Zxid(1),
+            unix_ms: 0,
+            sessions: &world.sessions,
+            options: &world.options,
+            membership: world.ensemble.as_ref().map(|ensemble| ensemble as &dyn Membership),
+        };
+        let body = bulk(&format!("leader={to}")).into();
+        let ids = Arc::clone(&world.ids);
+        let origin = Origin::Client;
+        let request = WriteRequest { session, xid: Xid(1), op: OpCode::Reconfig, body, ids, origin };
+        let wanted = crate::prepare::reconfig::wanted_leader(&request).unwrap();
+        world.overlay.check_hand_over(&ctx, &request, wanted)
+    };
+    assert_eq!(check(&world, ALICE, 2), Ok(()));
+    assert_eq!(check(&world, STRANGER, 2), Err(ErrorCode::SessionExpired));
+    assert_eq!(check(&world, ALICE, 4), Err(ErrorCode::BadArguments), "it does not vote");
+    assert_eq!(check(&world, ALICE, 1), Err(ErrorCode::NewConfigNoQuorum), "it leads already");
+    assert_eq!(check(&world, ALICE, 3), Err(ErrorCode::NewConfigNoQuorum), "it is not up with the leader");
+    world.options.skip_acl = false;
+    assert_eq!(check(&world, ALICE, 2), Err(ErrorCode::NoAuth));
 }
