@@ -8,6 +8,7 @@ mod arguments;
 mod bench;
 mod commands;
 mod interactive;
+mod lead;
 mod options;
 mod render;
 mod shell;
@@ -20,6 +21,7 @@ use options::{ShellOptions, USAGE};
 use shell::{to_stderr, to_stdout};
 
 pub use bench::bench_main;
+pub use lead::{Lead, lead};
 
 /// The shell; `args` are those after the program's name and after `shell`.
 ///

@@ -42,8 +42,24 @@ pub(crate) enum Command {
     },
     /// Explain a data directory: snapshots, log, epochs, and any damage. Exit code 10 when no server starts on it.
     Repair(RepairOptions),
+    /// Ask the leader to make way for another voter; clients keep their sessions.
+    Lead(LeadOptions),
     /// Print the version.
     Version,
+}
+
+/// Who is to lead.
+#[derive(Debug, Args)]
+pub(crate) struct LeadOptions {
+    /// The number in the server's myid.
+    #[arg(long)]
+    pub(crate) to: i64,
+    /// Any members of the ensemble: HOST:PORT,HOST:PORT.
+    #[arg(long, default_value = "localhost:2181")]
+    pub(crate) server: String,
+    /// Somebody who may write /zookeeper/config: SCHEME:TEXT, such as digest:super:secret.
+    #[arg(long)]
+    pub(crate) auth: Option<String>,
 }
 
 /// Which data to look at, and what to do.

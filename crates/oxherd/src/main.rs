@@ -10,8 +10,9 @@ mod serve;
 use std::process::ExitCode;
 
 use clap::Parser;
+use oxherd_cli::Lead;
 
-use crate::commands::{Arguments, Command, ConfigCommand};
+use crate::commands::{Arguments, Command, ConfigCommand, LeadOptions};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
         Command::Config { command: ConfigCommand::Check { file, json } } => serve::check_config(&file, json),
         Command::Ensemble(options) => ensemble::run(&options),
         Command::Repair(options) => repair::run(&options),
+        Command::Lead(LeadOptions { to, server: servers, auth }) => {
+            oxherd_cli::lead(&Lead { to, servers, auth })
+        }
         Command::Version => commands::print_version(),
         Command::Shell { arguments } => oxherd_cli::main(arguments.into_iter()),
         Command::Bench { arguments } => oxherd_cli::bench_main(arguments.into_iter()),
