@@ -1,4 +1,4 @@
-//! An ensemble of processes: the leader is killed while clients write.
+//! An ensemble of processes: the leader is killed, and made to go, while clients write.
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
@@ -74,7 +74,7 @@ fn start(dir: &std::path::Path) -> Vec<Member> {
         let client_port = ports[number - 1];
         let mut text = format!(
             "tickTime=1000\ninitLimit=20\nsyncLimit=10\nmaxClientCnxns=0\npreAllocSize=256\n\
-             4lw.commands.whitelist=*\nclientPortAddress=127.0.0.1\nclientPort={client_port}\ndataDir={}\n",
+             4lw.commands.whitelist=*\nskipACL=yes\nclientPortAddress=127.0.0.1\nclientPort={client_port}\ndataDir={}\n",
             home.join("data").display()
         );
         for (each, pair) in ports[3..].chunks(2).enumerate() {
@@ -150,41 +150,82 @@ async fn write(servers: String, writer: usize, progress: Arc<Progress>) -> Vec<S
     acknowledged
 }
 
+/// Clients that write to an ensemble all the while.
+struct Load {
+    runtime: tokio::runtime::Runtime,
+    servers: Vec<String>,
+    progress: Arc<Progress>,
+    writers: Vec<tokio::task::JoinHandle<Vec<String>>>,
+}
+
+impl Load {
+    fn on(members: &[Member]) -> Self {
+        let servers: Vec<String> =
+            members.iter().map(|member| format!("127.0.0.1:{}", member.client_port)).collect();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let progress = Arc::<Progress>::default();
+        let writers = (0..WRITERS)
+            .map(|writer| runtime.spawn(write(servers.join(","), writer, Arc::clone(&progress))))
+            .collect();
+        Self { runtime, servers, progress, writers }
+    }
+
+    /// Ends the writers; every server has what any of them was told is written.
+    fn end(self) {
+        self.progress.over.store(true, Ordering::Release);
+        let acknowledged: Vec<String> = self.runtime.block_on(async {
+            let mut all = Vec::new();
+            for writer in self.writers {
+                all.extend(tokio::time::timeout(PATIENCE, writer).await.expect("writers end").unwrap());
+            }
+            all
+        });
+        for server in &self.servers {
+            let names = self.runtime.block_on(async {
+                let client = connect(server);
+                client.sync("/").await.unwrap();
+                client.get_children("/", false).await.unwrap()
+            });
+            let lost: Vec<_> = acknowledged.iter().filter(|name| !names.contains(name)).collect();
+            assert!(lost.is_empty(), "{server} lost {} of {}: {lost:?}", lost.len(), acknowledged.len());
+        }
+    }
+}
+
 #[test]
 fn what_was_acknowledged_survives_leaders_that_are_killed() {
     let dir = tempfile::tempdir().unwrap();
     let mut members = start(dir.path());
-    let servers: Vec<String> =
-        members.iter().map(|member| format!("127.0.0.1:{}", member.client_port)).collect();
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let progress = Arc::<Progress>::default();
     wait_for_leader(&members, 3);
-    let writers: Vec<_> = (0..WRITERS)
-        .map(|writer| runtime.spawn(write(servers.join(","), writer, Arc::clone(&progress))))
-        .collect();
+    let load = Load::on(&members);
     for _ in 0..3 {
-        progress.wait_for(50);
+        load.progress.wait_for(50);
         let leader = wait_for_leader(&members, 3);
         members[leader].kill();
-        progress.wait_for(50);
+        load.progress.wait_for(50);
         members[leader].start();
     }
     wait_for_leader(&members, 3);
-    progress.over.store(true, Ordering::Release);
-    let acknowledged: Vec<String> = runtime.block_on(async {
-        let mut all = Vec::new();
-        for writer in writers {
-            all.extend(tokio::time::timeout(PATIENCE, writer).await.expect("writers end").unwrap());
-        }
-        all
-    });
-    for server in &servers {
-        let names = runtime.block_on(async {
-            let client = connect(server);
-            client.sync("/").await.unwrap();
-            client.get_children("/", false).await.unwrap()
-        });
-        let lost: Vec<_> = acknowledged.iter().filter(|name| !names.contains(name)).collect();
-        assert!(lost.is_empty(), "{server} lost {} of {}: {lost:?}", lost.len(), acknowledged.len());
+    load.end();
+}
+
+#[test]
+fn a_leader_makes_way_for_each_of_the_others_on_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let members = start(dir.path());
+    wait_for_leader(&members, 3);
+    let load = Load::on(&members);
+    for next in [0, 1, 2, 0, 2, 1] {
+        load.progress.wait_for(50);
+        let leader = wait_for_leader(&members, 3);
+        let to = (next + 1).to_string();
+        let mut lead = Command::new(env!("CARGO_BIN_EXE_oxherd"));
+        let output = lead.args(["lead", "--to", &to, "--server", &load.servers.join(",")]).output().unwrap();
+        let said =
+            String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
+        assert!(output.status.success(), "{} leads, {to} shall: {said}", leader + 1);
+        assert_eq!(wait_for_leader(&members, 3), next, "{said}");
     }
+    load.end();
 }
