@@ -27,6 +27,6 @@ else
   done
 fi
 # shellcheck disable=SC2086
-[ "$story" != mixed ] || python3 "$here/observers.py" "$OXHERD" "$out" $releases
+[ "$story" != mixed ] || { python3 "$here/observers.py" "$OXHERD" "$out" $releases; python3 "$here/lead.py" "$OXHERD" "$out" $releases; }
 # shellcheck disable=SC2086
 exec python3 "$here/$story.py" "$OXHERD" "$out" $releases
