@@ -76,6 +76,7 @@ class Member:
 
 
 def wait_until(condition, what):
+    """`what` to say when it does not come about, or a function that tells."""
     end = time.monotonic() + PATIENCE
     while not condition():
         for member in filter(Member.ended_itself, started):
@@ -84,7 +85,7 @@ def wait_until(condition, what):
             os.rename(os.path.join(member.home, "log"), os.path.join(member.home, "log.ended"))
             member.start()
         if time.monotonic() > end:
-            raise TimeoutError(what)
+            raise TimeoutError(what() if callable(what) else what)
         time.sleep(0.05)
 
 

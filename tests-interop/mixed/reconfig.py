@@ -53,7 +53,7 @@ class Ensemble:
     def wait_for(self, numbers):
         serve = ("leader", "follower")
         wait_until(lambda: all(member.mode() in serve for member in self.running(numbers)),
-                   f"{numbers} do not serve: {[member.mode() for member in self.running(numbers)]}")
+                   lambda: f"{numbers} do not serve: {[member.mode() for member in self.running(numbers)]}")
 
     def reconfig(self, via, joining=None, leaving=None, members=None):
         """Asks again as clients do while joiners learn or the leader changes; the new text."""
@@ -83,17 +83,23 @@ def server_lines(config):
     return sorted(line for line in config.splitlines() if line.startswith("server."))
 
 
-def check_files(ensemble, number, config):
-    """What a member keeps beside zoo.cfg."""
+def wrong_files(ensemble, number, config):
+    """What is wrong with the files a member keeps beside zoo.cfg, or nothing."""
     member = ensemble.members[number]
     version = config.rsplit("version=", 1)[1]
-    with open(member.config) as file:
-        static = file.read()
     name = f"zoo.cfg.dynamic.{version}"
-    assert name in static and "server." not in static and "clientPort" not in static, static
-    with open(os.path.join(member.home, name)) as file:
-        assert sorted(file.read().splitlines()) == server_lines(config), name
-    assert not glob.glob(os.path.join(member.home, "*.next")), "a proposed ensemble is left over"
+    try:
+        with open(member.config) as file:
+            static = file.read()
+        with open(os.path.join(member.home, name)) as file:
+            kept = sorted(file.read().splitlines())
+    except FileNotFoundError as error:
+        return repr(error)
+    if name not in static or "server." in static or "clientPort" in static:
+        return f"zoo.cfg does not leave the ensemble to {name}: {static}"
+    if kept != server_lines(config):
+        return f"{name}: {kept}"
+    return "a proposed ensemble is left over" if glob.glob(os.path.join(member.home, "*.next")) else None
 
 
 def step(ensemble, load, numbers, told, wanted):
@@ -102,11 +108,14 @@ def step(ensemble, load, numbers, told, wanted):
     ensemble.wait_for(numbers)
     for number in numbers:
         wait_until(lambda: server_lines(ensemble.config(number) or "") == sorted(wanted),
-                   f"server {number} does not learn of {wanted}: {ensemble.config(number)}")
+                   lambda: f"server {number} does not learn of {wanted}: {ensemble.config(number)}")
     config = ensemble.config(numbers[0])
     for number in numbers:
-        wait_until(lambda: ensemble.config(number) == config, f"{number}: {ensemble.config(number)}, not {config}")
-        check_files(ensemble, number, config)
+        wait_until(lambda: ensemble.config(number) == config,
+                   lambda: f"{number}: {ensemble.config(number)}, not {config}")
+        # A server shows an ensemble before it has written it down.
+        wait_until(lambda: not wrong_files(ensemble, number, config),
+                   lambda: f"{number}: {wrong_files(ensemble, number, config)}")
     load.members = ensemble.running(numbers)
     load.wait_for(50)
     leader = ensemble.leader()

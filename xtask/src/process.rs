@@ -86,3 +86,9 @@ pub(crate) fn tail(log: &Path, lines: usize) -> String {
     let all: Vec<&str> = text.lines().collect();
     all[all.len().saturating_sub(lines)..].join("\n")
 }
+
+/// The lines of a log with a word in them, each with its end.
+pub(crate) fn said(log: &Path, word: &str) -> String {
+    let text = tail(log, usize::MAX);
+    text.lines().filter(|line| line.contains(word)).map(|line| format!("{line}\n")).collect()
+}

@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::verdict::{Tally, judge};
 use super::{Bench, clients, java};
-use crate::process::{bounded, exists};
+use crate::process::{bounded, exists, said};
 
 const LIMIT: Duration = Duration::from_secs(1800);
 
@@ -48,6 +48,8 @@ fn with_java(bench: &Bench, name: &str, env: &[(&str, OsString)]) -> Result<Tall
     let out = bench.out.join(name);
     let mut run = Command::new(bench.sources.join(name).join("run.sh"));
     run.env("OXHERD", &bench.oxherd).env("OUT", &out).envs(env.iter().map(|(key, value)| (key, value)));
-    bounded(&mut run, &out.join(format!("{name}.log")), LIMIT)?;
+    let log = out.join(format!("{name}.log"));
+    bounded(&mut run, &log, LIMIT)?;
+    print!("{}", said(&log, "FAILED"));
     judge(name, &out.join("results.tsv"), None, &bench.sources.join("waiting.txt"))
 }

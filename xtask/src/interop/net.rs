@@ -8,7 +8,7 @@ use anyhow::Result;
 
 use super::Bench;
 use super::verdict::{Tally, judge};
-use crate::process::{bounded, exists, quietly, tail};
+use crate::process::{bounded, exists, quietly, said, tail};
 
 const LIMIT: Duration = Duration::from_secs(900);
 const FULL_LIMIT: Duration = Duration::from_secs(3600);
@@ -42,9 +42,4 @@ fn without_results(log: &Path) -> Tally {
         Some(reason) => Tally::skip(reason.trim_end()),
         None => Tally::broken(&format!("left no results:\n{}", tail(log, 15))),
     }
-}
-
-fn said(log: &Path, word: &str) -> String {
-    let text = tail(log, usize::MAX);
-    text.lines().filter(|line| line.contains(word)).map(|line| format!("{line}\n")).collect()
 }
