@@ -47,6 +47,8 @@ pub(crate) struct LearnerLink {
     extra: Option<Zxid>,
     /// What the ACK of NEWLEADER will make durable there.
     brought_to: Zxid,
+    /// Commits from one that changes the ensemble on; they go out behind UPTODATE.
+    held: Vec<QuorumPacket>,
     heard: Instant,
     slow: OldestUnacked,
 }
@@ -140,6 +142,7 @@ impl Learners {
             acked: Zxid::ZERO,
             extra: None,
             brought_to: Zxid::ZERO,
+            held: Vec::new(),
             heard: local.now(),
             slow: OldestUnacked::default(),
         };
@@ -419,10 +422,11 @@ impl Learners {
     }
 
     /// Ends the synchronization of all that acknowledged it, or of one.
-    pub(crate) fn up_to_date(&self, one: Option<LinkId>, local: &mut Local) {
-        for (link, learner) in &self.links {
+    pub(crate) fn up_to_date(&mut self, one: Option<LinkId>, local: &mut Local) {
+        for (link, learner) in &mut self.links {
             if learner.stage == Stage::Synced && one.is_none_or(|one| one == *link) {
                 local.send(*link, packet::plain(PacketType::UpToDate, Zxid(-1)));
+                learner.held.drain(..).for_each(|packet| local.send(*link, packet));
             }
         }
     }
@@ -448,21 +452,28 @@ impl Learners {
     }
 
     /// COMMIT to voters, INFORM to observers.
-    pub(crate) fn commit(&self, zxid: Zxid, payload: &Bytes, local: &mut Local) {
-        for (link, learner) in self.links.iter().filter(|(_, learner)| learner.is_forwarded()) {
+    pub(crate) fn commit(&mut self, zxid: Zxid, payload: &Bytes, local: &mut Local) {
+        for (link, learner) in self.links.iter_mut().filter(|(_, learner)| learner.is_forwarded()) {
             let packet = if learner.observer {
                 packet::with_data(PacketType::Inform, zxid, payload.clone())
             } else {
                 packet::plain(PacketType::Commit, zxid)
             };
-            local.send(*link, packet);
+            if learner.held.is_empty() {
+                local.send(*link, packet);
+            } else {
+                learner.held.push(packet);
+            }
         }
     }
 
     /// As [`Self::commit`], for a txn that changes the ensemble: the packets say who leads from here on.
-    // Java: Leader.commitAndActivate, Leader.informAndActivate
+    ///
+    /// To a follower that owes the ACK of NEWLEADER it is held back, with the commits behind it, until UPTODATE:
+    /// the original looks for the change in the first proposal behind NEWLEADER only, and would never obey it.
+    // Java: Leader.commitAndActivate, Leader.informAndActivate, Learner.syncWithLeader
     pub(crate) fn commit_and_activate(
-        &self,
+        &mut self,
         zxid: Zxid,
         designated: ServerId,
         payload: &Bytes,
@@ -470,13 +481,17 @@ impl Learners {
     ) {
         let designated = Bytes::copy_from_slice(&designated.0.to_be_bytes());
         let inform = Bytes::from([&designated[..], payload].concat());
-        for (link, learner) in self.links.iter().filter(|(_, learner)| learner.is_forwarded()) {
+        for (link, learner) in self.links.iter_mut().filter(|(_, learner)| learner.is_forwarded()) {
             let packet = if learner.observer {
                 packet::with_data(PacketType::InformAndActivate, zxid, inform.clone())
             } else {
                 packet::with_data(PacketType::CommitAndActivate, zxid, designated.clone())
             };
-            local.send(*link, packet);
+            if !learner.observer && learner.stage != Stage::Synced {
+                learner.held.push(packet);
+            } else {
+                local.send(*link, packet);
+            }
         }
     }
 
