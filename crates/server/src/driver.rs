@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
 use oxherd_metrics::Statistics;
-use oxherd_proto::{SessionId, Zxid};
+use oxherd_proto::{ServerId, SessionId, Zxid};
 use oxherd_replica::{
     ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Grant, Input, Now, Output,
     Outstanding, Replica, SharedWatches, Side,
@@ -26,6 +26,7 @@ use crate::link::Link;
 use crate::log_thread::{LogCommand, LogQueue};
 use crate::membership::MembershipChange;
 use crate::peers::{Inbox, Peers};
+use crate::witness::Witness;
 
 /// Bytes of the tree taken under its lock at once, to be sent to a learner.
 const PEER_SLICE_BYTES: usize = 48 << 10;
@@ -47,6 +48,7 @@ pub(crate) struct Driver {
     /// Only in an ensemble.
     member: OnceLock<Membership>,
     role_signal: Condvar,
+    witness: OnceLock<(ServerId, Arc<dyn Witness>)>,
     /// Where clients are accepted; weak, for it holds the driver.
     clients: OnceLock<Weak<ClientPorts>>,
     snapshot_due: Mutex<bool>,
@@ -98,6 +100,7 @@ impl Driver {
             serving: AtomicBool::new(true),
             member: OnceLock::new(),
             role_signal: Condvar::new(),
+            witness: OnceLock::new(),
             clients: OnceLock::new(),
             snapshot_due: Mutex::new(false),
             snapshot_signal: Condvar::new(),
@@ -148,12 +151,27 @@ impl Driver {
             if inputs.is_empty() {
                 return;
             }
-            let now = Self::now();
-            self.handle(replica, now, inputs, dirty);
-            if replica.has_ready() {
-                self.apply(replica, now, dirty);
-                self.route(replica, dirty);
+            match self.witness.get() {
+                None => self.turn(replica, inputs, dirty),
+                Some((member, witness)) => {
+                    for input in inputs {
+                        witness.takes(*member, &input);
+                        self.turn(replica, vec![input], dirty);
+                        if self.is_serving() {
+                            witness.shows(*member, self.tree.read().last_zxid());
+                        }
+                    }
+                }
             }
+        }
+    }
+
+    fn turn(&self, replica: &mut Replica, inputs: Vec<Input>, dirty: &mut Vec<Arc<Link>>) {
+        let now = Self::now();
+        self.handle(replica, now, inputs, dirty);
+        if replica.has_ready() {
+            self.apply(replica, now, dirty);
+            self.route(replica, dirty);
         }
     }
 
@@ -187,6 +205,9 @@ impl Driver {
         let mut commands = Vec::new();
         let mut told_peers = None;
         while let Some(output) = replica.poll_output() {
+            if let Some((member, witness)) = self.witness.get() {
+                witness.does(*member, &output);
+            }
             match output {
                 Output::Storage(command) => commands.push(LogCommand::Storage(command)),
                 Output::Role(role) => self.set_role(role, dirty),
@@ -475,6 +496,18 @@ impl Driver {
     /// Where clients are accepted, while the server runs.
     pub(crate) fn client_ports(&self) -> Option<Arc<ClientPorts>> {
         self.clients.get().and_then(Weak::upgrade)
+    }
+
+    /// Tells `witness` from now on; to be called before the first input.
+    pub(crate) fn watched_by(&self, member: ServerId, witness: Arc<dyn Witness>) {
+        drop(self.witness.set((member, witness)));
+    }
+
+    /// All threads have ended.
+    pub(crate) fn ended(&self) {
+        if let Some((member, witness)) = self.witness.get() {
+            witness.ended(*member);
+        }
     }
 
     /// Makes this the server of a member: it serves once it leads or has learned.

@@ -19,6 +19,7 @@ mod settings;
 mod snapshot_thread;
 mod standing;
 mod test_ensemble;
+mod witness;
 mod words;
 mod workers;
 
@@ -26,3 +27,4 @@ pub use oxherd_config::Config;
 pub use oxherd_zab::Role;
 pub use server::{Handle, Server, ServerBuilder, StartError};
 pub use test_ensemble::TestEnsemble;
+pub use witness::Witness;

@@ -21,6 +21,7 @@ use crate::data::{self, Opened};
 use crate::driver::Driver;
 use crate::peers::{PeerListeners, Peers};
 use crate::settings;
+use crate::witness::Witness;
 use crate::words::Words;
 use crate::workers::Workers;
 use crate::{log_thread, member, snapshot_thread};
@@ -80,7 +81,7 @@ pub struct Server;
 impl Server {
     /// A server that runs with this configuration.
     pub fn builder(config: Config) -> ServerBuilder {
-        ServerBuilder { config, listener: None, workers: None, peer_listeners: None }
+        ServerBuilder { config, listener: None, workers: None, peer_listeners: None, witness: None }
     }
 }
 
@@ -91,9 +92,17 @@ pub struct ServerBuilder {
     listener: Option<TcpListener>,
     workers: Option<usize>,
     peer_listeners: Option<PeerListeners>,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 impl ServerBuilder {
+    /// Somebody hears what a member of an ensemble takes and does.
+    #[must_use]
+    pub fn witness(mut self, witness: Arc<dyn Witness>) -> Self {
+        self.witness = Some(witness);
+        self
+    }
+
     /// Listens for clients here, in place of the configured port.
     #[must_use]
     pub fn client_listener(mut self, listener: TcpListener) -> Self {
@@ -129,6 +138,11 @@ impl ServerBuilder {
         let seed = now.unix_ms.cast_unsigned();
         let ports = member::listen(&config, self.peer_listeners)?;
         let Opened { tree, recovered, durable, files, lock } = data::open(&config, seed)?;
+        let told = self.witness.zip(config.server_id).zip(durable.as_ref());
+        if let Some(((witness, id), durable)) = &told {
+            witness.started(*id, recovered.last_zxid, durable.accepted_epoch, durable.current_epoch);
+        }
+        let witness = told.map(|(who, _)| who);
         let options = settings::replica_options(&config, seed)?;
         let replica = match durable {
             None => Replica::standalone(options, &recovered, now),
@@ -136,6 +150,9 @@ impl ServerBuilder {
         };
         let options = settings::client_options(&config)?;
         let driver = Arc::new(Driver::new(replica, tree, options, Clock::new(now.instant), seed));
+        if let Some((witness, id)) = witness {
+            driver.watched_by(id, witness);
+        }
         let over = Arc::new(AtomicBool::new(false));
         let mut threads = Vec::new();
         let snapshots =
@@ -310,6 +327,7 @@ impl Handle {
                 warn!("a thread panicked");
             }
         }
+        self.driver.ended();
         if !halted {
             info!(zxid = %self.driver.with_side(|side| side.tree.last_zxid()), "the log is complete");
         }

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use oxherd_zab::Role;
 
 use crate::driver::Driver;
 use crate::server::{Handle, Server, StartError};
+use crate::witness::Witness;
 
 /// Longest time in which a member is expected to serve.
 const SERVE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -32,6 +34,7 @@ const SERVE_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct TestEnsemble {
     members: Vec<TestMember>,
     dir: PathBuf,
+    witness: Option<Arc<dyn Witness>>,
 }
 
 #[derive(Debug)]
@@ -84,10 +87,19 @@ impl TestEnsemble {
 
     /// As [`Self::start`], with settings changed: `change` gets each member's index and configuration.
     pub fn start_with(count: usize, change: impl Fn(usize, &mut Config)) -> Result<Self, StartError> {
+        Self::start_before(count, change, None)
+    }
+
+    /// As [`Self::start_with`], with somebody who hears what the members take and do.
+    pub fn start_before(
+        count: usize,
+        change: impl Fn(usize, &mut Config),
+        witness: Option<Arc<dyn Witness>>,
+    ) -> Result<Self, StartError> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let dir = std::env::temp_dir().join(format!("oxherd-ensemble-{}-{number}", std::process::id()));
-        let mut ensemble = Self { members: Vec::new(), dir };
+        let mut ensemble = Self { members: Vec::new(), dir, witness };
         let listeners: Vec<Listeners> =
             (0..count).map(|_| Listeners::free()).collect::<io::Result<_>>().map_err(StartError::Threads)?;
         let ports: Vec<Ports> =
@@ -98,7 +110,7 @@ impl TestEnsemble {
             let mut config =
                 Config::from_file(&path).map_err(|error| StartError::Setting(error.to_string()))?;
             change(index, &mut config);
-            let handle = start(&config, listeners)?;
+            let handle = start(&config, listeners, ensemble.witness.as_ref())?;
             ensemble.members.push(TestMember { config, ports: ports[index], handle: Some(handle) });
         }
         for member in &ensemble.members {
@@ -157,14 +169,26 @@ impl TestEnsemble {
 
     /// Starts a stopped member on its data and its ports, and waits until it serves.
     pub fn start_again(&mut self, index: usize) -> Result<(), StartError> {
-        let Some(member) = self.members.get_mut(index).filter(|member| member.handle.is_none()) else {
-            return Ok(());
-        };
-        let address = member.ports.client.to_string();
-        let listeners =
-            Listeners::at(member.ports).map_err(|source| StartError::Listen { address, source })?;
-        member.handle = Some(start(&member.config, listeners)?);
-        member.wait_until_serving()
+        self.start_stopped(|other| other == index)
+    }
+
+    /// Starts all that are stopped, and waits until they serve.
+    pub fn start_all_again(&mut self) -> Result<(), StartError> {
+        self.start_stopped(|_| true)
+    }
+
+    fn start_stopped(&mut self, wanted: impl Fn(usize) -> bool) -> Result<(), StartError> {
+        let witness = self.witness.clone();
+        let stopped = |(index, member): &(usize, &mut TestMember)| wanted(*index) && member.handle.is_none();
+        let mut started = Vec::new();
+        for (index, member) in self.members.iter_mut().enumerate().filter(stopped) {
+            let address = member.ports.client.to_string();
+            let listeners =
+                Listeners::at(member.ports).map_err(|source| StartError::Listen { address, source })?;
+            member.handle = Some(start(&member.config, listeners, witness.as_ref())?);
+            started.push(index);
+        }
+        started.into_iter().try_for_each(|index| self.members[index].wait_until_serving())
     }
 }
 
@@ -216,7 +240,14 @@ fn write_config(dir: &Path, index: usize, ports: &[Ports]) -> io::Result<PathBuf
     Ok(path)
 }
 
-fn start(config: &Config, listeners: Listeners) -> Result<Handle, StartError> {
-    let builder = Server::builder(config.clone()).worker_threads(1).client_listener(listeners.client);
+fn start(
+    config: &Config,
+    listeners: Listeners,
+    witness: Option<&Arc<dyn Witness>>,
+) -> Result<Handle, StartError> {
+    let mut builder = Server::builder(config.clone()).worker_threads(1).client_listener(listeners.client);
+    if let Some(witness) = witness {
+        builder = builder.witness(Arc::clone(witness));
+    }
     builder.peer_listeners(listeners.learners, listeners.votes).start()
 }

@@ -100,10 +100,21 @@ impl Recorder {
 
     /// A learner has reached a server; each holds an end of the link.
     pub fn connected(&mut self, learner: (ServerId, LinkId), leader: (ServerId, LinkId)) {
+        let number = self.dialled(learner.0, learner.1, leader.0);
+        self.accepted(leader.1, number);
+    }
+
+    /// A learner has reached a server, whose end is not known yet; the link's number in this trace.
+    pub fn dialled(&mut self, learner: ServerId, link: LinkId, leader: ServerId) -> i64 {
         self.last_link += 1;
-        self.links.insert(learner.1, self.last_link);
-        self.links.insert(leader.1, self.last_link);
-        self.note(Event::new("up", learner.0).on(self.last_link).and(leader.0.0));
+        self.links.insert(link, self.last_link);
+        self.note(Event::new("up", learner).on(self.last_link).and(leader.0));
+        self.last_link
+    }
+
+    /// The leader's end of a link.
+    pub fn accepted(&mut self, link: LinkId, number: i64) {
+        self.links.insert(link, number);
     }
 
     /// A server's end of a link is closed.
