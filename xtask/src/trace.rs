@@ -87,7 +87,7 @@ fn prepare(seeds: &str) -> Result<Tools> {
     sim(["--mutate", SEEDS])?;
     for number in 0..REAL_RUNS {
         let mut command = cargo();
-        command.args(["run", "--quiet", "--profile", "fast", "-p", "oxherd-sim", "--example", "real_run", "--"]);
+        command.args("run --quiet --profile fast -p oxherd-sim --example real_run --".split(' '));
         succeed(command.arg(&out).arg(number.to_string()))?;
     }
     Ok(Tools { jar: out.join(TLC_JAR), out })
