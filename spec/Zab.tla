@@ -160,11 +160,11 @@ DiskDoes(i) ==
     /\ queue' = [queue EXCEPT ![i] = Tail(@)]
     /\ UNCHANGED <<links, cast, agreed, heads>>
 
-\* A snapshot that did not arrive whole changes nothing.
+\* A snapshot that did not arrive whole changes nothing, and its learner goes no further with this leader.
 DiskRefuses(i) ==
     /\ srv[i].role # "down" /\ queue[i] # <<>> /\ Head(queue[i]).k = "INSTALL"
     /\ queue' = [queue EXCEPT ![i] = Tail(@)]
-    /\ srv' = [srv EXCEPT ![i].log = disk[i].log]
+    /\ srv' = [srv EXCEPT ![i].log = disk[i].log, ![i].stage = IF srv[i].role = "following" THEN "refused" ELSE @]
     /\ UNCHANGED <<disk, links, cast, agreed, heads>>
 
 Look(i) ==
@@ -287,9 +287,12 @@ IsEstablishing(j) == Leads(j, {"syncing"}) /\ IsQuorum(SyncedTo(j) \union {j})
 Whole(j) == srv[j].log \o srv[j].pend
 Bound(j) == IF srv[j].stage = "broadcast" THEN srv[j].known ELSE Len(srv[j].log)
 
+\* What a learner said on an older link must not count while it is told to cut its log on a new one.
+IsOnlyLink(l) == \A k \in DOMAIN links : k # l /\ IsTo(k, links[l].to) => links[k].from # links[l].from
+
 Begin(l, kind, z, log, given) ==
     LET j == links[l].to IN
-    /\ IsTo(l, j) /\ links[l].st = "acked" /\ Leads(j, {"syncing", "broadcast"})
+    /\ IsTo(l, j) /\ IsOnlyLink(l) /\ links[l].st = "acked" /\ Leads(j, {"syncing", "broadcast"})
     /\ links' = [links EXCEPT ![l].st = "first", ![l].given = given, ![l].said = given, ![l].base = Bound(j),
                               ![l].down = Append(@, Message(kind, z, 0, log))]
     /\ UNCHANGED <<disk, queue, srv, cast, agreed, heads>>

@@ -26,6 +26,8 @@ AckOfMemory(l) ==
 
 HeldByOne(j, k) == k <= Total(srv[j])
 
+AnyLink(l) == TRUE
+
 Alive == [i \in Server |-> [Dead EXCEPT !.role = "looking"]]
 
 \* Everybody is up and nothing has happened.

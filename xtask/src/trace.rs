@@ -22,7 +22,8 @@ const SEEDS: &str = "0..100";
 /// Runs of three servers with sockets, threads and files.
 const REAL_RUNS: u32 = 3;
 /// Models of the specification itself: configuration, and whether an invariant must break.
-const MODELS: [(&str, bool); 3] = [("Model", false), ("AckOfMemory", true), ("HeldByOne", true)];
+const MODELS: [(&str, bool); 5] =
+    [("Model", false), ("Crash", false), ("AckOfMemory", true), ("HeldByOne", true), ("OldLink", true)];
 
 struct Tools {
     out: PathBuf,
