@@ -5,10 +5,11 @@ use oxherd_proto::{Epoch, ServerId};
 use super::{Entry, name_of};
 use crate::verdict::{Check, demand};
 
-/// A leader of `epoch` that serves, its deliveries, and what anybody delivered.
+/// A leader of `epoch` that serves, its deliveries, and what anybody delivered; both in the order of zxids.
 pub fn check(id: ServerId, epoch: Epoch, delivered: &[Entry], history: &[Entry]) -> Check {
-    let missing =
-        history.iter().filter(|(zxid, _)| zxid.epoch() < epoch).find(|entry| !delivered.contains(entry));
+    let mut later = delivered.iter();
+    let mut delivers = |entry: &&Entry| later.find(|other| other.0 >= entry.0) == Some(*entry);
+    let missing = history.iter().filter(|(zxid, _)| zxid.epoch() < epoch).find(|entry| !delivers(entry));
     demand(missing.is_none(), "PrimaryIntegrity", || {
         format!(
             "s{id} leads epoch {epoch} and lacks {}",

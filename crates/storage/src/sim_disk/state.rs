@@ -128,8 +128,8 @@ impl State {
 
     /// Bytes that can still be taken.
     pub(super) fn free(&self) -> usize {
-        let taken: usize = self.contents.values().map(|content| content.taken).sum();
-        self.bytes_max.map_or(usize::MAX, |max| max.saturating_sub(taken))
+        let Some(max) = self.bytes_max else { return usize::MAX };
+        max.saturating_sub(self.contents.values().map(|content| content.taken).sum())
     }
 
     /// Writes as much as there is room for.
