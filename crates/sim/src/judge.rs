@@ -9,6 +9,7 @@ use oxherd_proto::{
 use oxherd_zab::{EnsembleConfig, LinkId, Output as ZabOutput, Role};
 
 use crate::dice::print_of;
+use crate::invariants::committed_log_durability::Homes;
 use crate::invariants::durable_votes::Disk;
 use crate::invariants::{
     Entry, agreement, committed_log_durability, digests, durable_votes, global_primary_order, integrity,
@@ -41,6 +42,8 @@ pub(crate) struct Known {
     pub(crate) rewriting: bool,
     /// The disk was made to lose or fail; what it says is no promise.
     pub(crate) damaged: bool,
+    /// What was durable on a disk that was lost, until the server has learned again.
+    lost: Option<Vec<Entry>>,
 }
 
 impl Known {
@@ -57,13 +60,17 @@ impl Known {
     }
 
     fn has(&self, entry: Entry) -> bool {
-        self.durable.binary_search_by_key(&entry.0, |each| each.0).is_ok_and(|at| self.durable[at] == entry)
+        is_in(&self.durable, entry)
     }
 
     /// The last durable txn.
     pub(crate) fn last(&self) -> Zxid {
         self.disk().last
     }
+}
+
+fn is_in(log: &[Entry], entry: Entry) -> bool {
+    log.binary_search_by_key(&entry.0, |each| each.0).is_ok_and(|at| log[at] == entry)
 }
 
 /// What was seen.
@@ -148,6 +155,7 @@ impl Judge {
     pub(crate) fn epoch_stored(&mut self, id: ServerId, epoch: Epoch) -> Check {
         let known = self.of(id);
         known.current = epoch;
+        known.lost = None;
         durable_votes::epoch_after_txns(id, epoch, known.before_epoch, known.last())
     }
 
@@ -181,12 +189,19 @@ impl Judge {
         }
         let lost = self.history.get(now..before).unwrap_or_default();
         lost.iter().try_for_each(|entry| {
-            committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.holders(*entry))
+            committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.homes(*entry))
         })
     }
 
-    fn holders(&self, entry: Entry) -> BTreeSet<ServerId> {
-        self.known.iter().filter(|(_, known)| known.has(entry)).map(|(id, _)| *id).collect()
+    fn homes(&self, entry: Entry) -> Homes {
+        let those = |is: &dyn Fn(&Known) -> bool| {
+            self.known.iter().filter(|(_, known)| is(known)).map(|(id, _)| *id).collect()
+        };
+        Homes {
+            holders: those(&|known| known.has(entry)),
+            gone: those(&|known| known.lost.as_ref().is_some_and(|lost| is_in(lost, entry))),
+            silent: those(&|known| known.lost.is_some()),
+        }
     }
 
     /// A server's tree and files are the leader's now.
@@ -268,7 +283,7 @@ impl Judge {
         total_order::check(last, entry.0)?;
         global_primary_order::check(last, entry.0)?;
         local_primary_order::check(last, entry.0)?;
-        committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.holders(entry))?;
+        committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.homes(entry))?;
         self.history.push(entry);
         if let Some(payload) = self.payloads.get(&entry.0).cloned() {
             self.model.commit(entry.0, payload);
@@ -302,7 +317,7 @@ impl Judge {
         if self.alone {
             self.forget_after(read.last().map_or(Zxid::ZERO, |entry| entry.0));
         }
-        self.known.insert(id, Known { held, damaged: known.damaged, ..next });
+        self.known.insert(id, Known { held, damaged: known.damaged, lost: known.lost.clone(), ..next });
         // Alone there is nobody to learn from: a damaged disk is refused or read to the last txn.
         if known.damaged && !self.alone {
             return Ok(());
@@ -338,6 +353,7 @@ impl Judge {
 
     /// The disk of a server is empty from here on.
     pub(crate) fn wiped(&mut self, id: ServerId) {
-        self.known.insert(id, Known { damaged: true, ..Known::default() });
+        let lost = self.known.remove(&id).map(|known| known.lost.unwrap_or(known.durable));
+        self.known.insert(id, Known { damaged: true, lost, ..Known::default() });
     }
 }

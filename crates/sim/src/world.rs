@@ -81,6 +81,8 @@ struct Machine {
     outcome: CrashOutcome,
     /// A bit is to turn before the next start.
     flip: Option<u64>,
+    /// The power was lost since it last ran.
+    is_dark: bool,
     /// Its disk was made to fail; it may end.
     excused: bool,
 }

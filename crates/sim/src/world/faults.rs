@@ -62,7 +62,10 @@ impl World {
             Fault::BitFlip => {
                 let roll = self.dice.roll();
                 self.crash(id, CrashOutcome::ProcessDied);
-                self.machine(id).flip = Some(roll);
+                // Behind a mark that was lost with the power, damage cannot be told from a torn end.
+                if !self.machine(id).is_dark {
+                    self.machine(id).flip = Some(roll);
+                }
             }
             other => self.strike_links(id, other),
         }

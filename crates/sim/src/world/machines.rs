@@ -42,6 +42,7 @@ impl Machine {
             outputs_left: None,
             outcome: CrashOutcome::Lost,
             flip: None,
+            is_dark: false,
             excused: false,
         }
     }
@@ -76,6 +77,7 @@ impl World {
             Ok(host) => {
                 let machine = self.machine(id);
                 machine.host = Some(host);
+                machine.is_dark = false;
                 machine.life += 1;
                 machine.log_busy = false;
                 machine.timer_us = u64::MAX;
@@ -192,9 +194,11 @@ impl World {
 
     pub(super) fn crash(&mut self, id: ServerId, outcome: CrashOutcome) {
         self.story.tell(self.now_us, || format!("s{id} dies, {outcome:?}"));
-        if outcome != CrashOutcome::ProcessDied && !self.judge.of(id).damaged {
-            // Behind a mark that was lost with the power, damage cannot be told from a torn end.
-            self.machine(id).flip = None;
+        if outcome != CrashOutcome::ProcessDied {
+            self.machine(id).is_dark = true;
+            if !self.judge.of(id).damaged {
+                self.machine(id).flip = None;
+            }
         }
         if self.machine(id).host.is_some() {
             self.recorder.crashed(id);
