@@ -43,7 +43,14 @@ pub(crate) struct Known {
     /// The disk was made to lose or fail; what it says is no promise.
     pub(crate) damaged: bool,
     /// What was durable on a disk that was lost, until the server has learned again.
-    lost: Option<Vec<Entry>>,
+    lost: Option<Lost>,
+}
+
+/// What a disk held when it was lost.
+#[derive(Clone, Debug)]
+struct Lost {
+    durable: Vec<Entry>,
+    current: Epoch,
 }
 
 impl Known {
@@ -199,7 +206,7 @@ impl Judge {
         };
         Homes {
             holders: those(&|known| known.has(entry)),
-            gone: those(&|known| known.lost.as_ref().is_some_and(|lost| is_in(lost, entry))),
+            gone: those(&|known| known.lost.as_ref().is_some_and(|lost| is_in(&lost.durable, entry))),
             silent: those(&|known| known.lost.is_some()),
         }
     }
@@ -248,7 +255,9 @@ impl Judge {
         }
         leadership::one_leader(&mut self.leaders, epoch, id)?;
         let current = self.known.iter().map(|(id, known)| (*id, known.current)).collect();
-        leadership::has_quorum(&self.ensemble, epoch, &current)?;
+        let silent =
+            self.known.iter().filter_map(|(id, known)| Some((*id, known.lost.as_ref()?.current))).collect();
+        leadership::has_quorum(&self.ensemble, epoch, &current, &silent)?;
         let known = self.known.get(&id).cloned().unwrap_or_default();
         leader_log_completeness::check(id, &known.durable, &self.history)?;
         primary_integrity::check(id, epoch, &known.applied, &self.history)
@@ -353,7 +362,10 @@ impl Judge {
 
     /// The disk of a server is empty from here on.
     pub(crate) fn wiped(&mut self, id: ServerId) {
-        let lost = self.known.remove(&id).map(|known| known.lost.unwrap_or(known.durable));
+        let lost = self
+            .known
+            .remove(&id)
+            .map(|known| known.lost.unwrap_or(Lost { durable: known.durable, current: known.current }));
         self.known.insert(id, Known { damaged: true, lost, ..Known::default() });
     }
 }
