@@ -11,53 +11,96 @@ use std::path::{Path, PathBuf};
 
 use crate::properties;
 
+/// Where configuration files lie.
+pub trait ConfigStore {
+    /// All bytes of a file.
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+    /// Makes these the bytes of a file, durably; a crash leaves the former or the new ones.
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
+    /// Removes a file.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+    /// The path as a reader elsewhere finds it.
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf>;
+}
+
+/// The operating system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct OsFiles;
+
+impl ConfigStore for OsFiles {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    // Java: AtomicFileWritingIdiom
+    fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()> {
+        write_whole(path, bytes)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+}
+
 /// The files of one server's configuration.
 #[derive(Clone, Debug)]
-pub struct DynamicFiles {
+pub struct DynamicFiles<S = OsFiles> {
     config: PathBuf,
+    store: S,
 }
 
 impl DynamicFiles {
     /// Those beside this `zoo.cfg`.
     pub fn of(config: &Path) -> Self {
-        Self { config: config.to_owned() }
+        Self::on(OsFiles, config)
+    }
+}
+
+impl<S: ConfigStore> DynamicFiles<S> {
+    /// Those beside this `zoo.cfg` of that store.
+    pub fn on(store: S, config: &Path) -> Self {
+        Self { config: config.to_owned(), store }
     }
 
     /// Keeps `zoo.cfg` as it is, as `zoo.cfg.bak`.
     // Java: QuorumPeerConfig.backupOldConfig
     pub fn back_up(&self) -> io::Result<()> {
-        write_whole(&self.beside(".bak"), &fs::read(&self.config)?)
+        self.store.replace(&self.beside(".bak"), &self.store.read(&self.config)?)
     }
 
     /// What was proposed and kept; `None` when there is none.
     pub fn next(&self) -> Option<String> {
-        fs::read_to_string(self.beside(".dynamic.next")).ok()
+        String::from_utf8(self.store.read(&self.beside(".dynamic.next")).ok()?).ok()
     }
 
     /// Keeps a proposed membership, with its version.
     pub fn write_next(&self, text: &str) -> io::Result<()> {
-        write_whole(&self.beside(".dynamic.next"), sorted_lines(text, true).as_bytes())
+        self.store.replace(&self.beside(".dynamic.next"), sorted_lines(text, true).as_bytes())
     }
 
     /// Puts a membership in force. `own_client` says that it names this server's client address, which
     /// `zoo.cfg` loses then.
     pub fn activate(&self, text: &str, version: i64, own_client: bool) -> io::Result<()> {
         let file = self.beside(&format!(".dynamic.{version:x}"));
-        write_whole(&file, sorted_lines(text, false).as_bytes())?;
-        let old = fs::read(&self.config)?;
+        self.store.replace(&file, sorted_lines(text, false).as_bytes())?;
+        let old = self.store.read(&self.config)?;
         let mut new = properties::without(&old, |key| is_dynamic(key, own_client));
         if new.last().is_some_and(|byte| *byte != b'\n') {
             new.push(b'\n');
         }
         new.extend_from_slice(b"dynamicConfigFile=");
-        new.extend_from_slice(fs::canonicalize(&file)?.to_string_lossy().as_bytes());
+        new.extend_from_slice(self.store.absolute(&file)?.to_string_lossy().as_bytes());
         new.push(b'\n');
-        write_whole(&self.config, &new)
+        self.store.replace(&self.config, &new)
     }
 
     /// Forgets what was proposed; that there is nothing is fine.
     pub fn remove_next(&self) -> io::Result<()> {
-        match fs::remove_file(self.beside(".dynamic.next")) {
+        match self.store.remove(&self.beside(".dynamic.next")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
@@ -83,7 +126,6 @@ fn sorted_lines(text: &str, with_version: bool) -> String {
     lines.join("\n")
 }
 
-// Java: AtomicFileWritingIdiom
 fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut aside = path.to_owned().into_os_string();
     aside.push(".tmp");

@@ -36,7 +36,7 @@ section! {
         /// Comma list of schemes of which one is needed.
         enforce_schemes: Option<String> = "enforce.auth.schemes", Property, M, Honoured, "";
         /// Comma list of names by which clients can check that they reached the right ensemble.
-        ensemble_names: Option<String> = "ensembleAuthName", Property, A, Security, "";
+        ensemble_names: Option<String> = "ensembleAuthName", Property, A, Honoured, "";
         /// No access check at all.
         skip_acl: bool = "skipACL", Property, M, Honoured, "no";
         /// A learner checks access before it forwards a write.

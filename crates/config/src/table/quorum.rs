@@ -37,7 +37,7 @@ section! {
         /// A single participant runs standalone, outside ensemble mode.
         standalone_enabled: bool = "standaloneEnabled", File, Q, Honoured, "true";
         /// Membership may be changed while serving.
-        reconfig_enabled: bool = "reconfigEnabled", File, Q, Ensemble, "false";
+        reconfig_enabled: bool = "reconfigEnabled", File, Q, Honoured, "false";
         /// Several addresses a member.
         multi_address: bool = "multiAddress.enabled", FileOrProperty, Q, Honoured, "false";
         /// Milliseconds an address of a member is tried.

@@ -79,6 +79,11 @@ impl Replica {
         self.zab.ensemble()
     }
 
+    /// The newest configuration seen; the one in force when no change is under way.
+    pub fn ensemble_seen(&self) -> &EnsembleConfig {
+        self.zab.ensemble_seen()
+    }
+
     /// Whom it leads.
     pub fn learners(&self) -> LearnerCounts {
         self.zab.learners()
