@@ -234,7 +234,11 @@ impl CatchUp {
         self.new_leader = true;
         let text = packet.data.as_deref().filter(|data| data.len() > 1).map(String::from_utf8_lossy);
         if let Some(config) = text.and_then(|text| EnsembleConfig::parse(&text).ok()) {
-            local.see_config(config.clone());
+            // A change that came as a proposal is not taken back by the one in force.
+            let newer = self.held.iter().filter(|held| held.zxid.0 > config.version);
+            if newer.filter(|held| packet::reconfig_text(&held.payload).is_some()).count() == 0 {
+                local.see_config(config.clone());
+            }
             self.config = Some(config);
         }
         self.advance(local)
@@ -296,7 +300,7 @@ impl CatchUp {
         if self.step != Step::Acknowledged {
             return Err(Parting::misbehaved("UPTODATE before the ACK of NEWLEADER"));
         }
-        if let Some(config) = self.config.take()
+        if let Some(config) = self.config.take().filter(|config| self.is_agreed(config))
             && local.activate_config(config, self.upstream.leader, None)
         {
             return Err(Parting { reason: CloseReason::RoleChanged, designated: None });
@@ -306,6 +310,16 @@ impl CatchUp {
         local.vote.epoch = self.epoch;
         let held = std::mem::take(&mut self.held);
         Ok(CaughtUp { upstream: self.upstream, epoch: self.epoch, held })
+    }
+}
+
+impl CatchUp {
+    /// A Java leader tells the last change proposed. One of its own epoch may wait for its quorums still, and
+    /// comes into force with the packet that says so.
+    // Java: Learner.syncWithLeader, which puts it in force
+    fn is_agreed(&self, config: &EnsembleConfig) -> bool {
+        let made = Zxid(config.version);
+        made.epoch() != self.epoch || made.counter() == 0 || made <= self.known
     }
 }
 

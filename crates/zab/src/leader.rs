@@ -488,7 +488,7 @@ impl Leader {
         }
         let mut heard = self.learners.alive(local);
         heard.insert(local.me());
-        local.members.is_quorum(&heard)
+        local.members.is_quorum(&heard) && self.quorums.can_end(&heard)
     }
 
     /// The operator wants the server to end: no new proposals, the rest is brought to the others.

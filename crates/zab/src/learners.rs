@@ -416,7 +416,7 @@ impl Learners {
                 local.send(link, packet::with_data(PacketType::Proposal, zxid, payload));
             }
         }
-        let config = Bytes::from(local.members.newest().to_string());
+        let config = Bytes::from(local.members.agreed_in(bounds.epoch).to_string());
         let start = Zxid::new(bounds.epoch, 0);
         local.send(link, packet::with_data(PacketType::NewLeader, start, config));
     }

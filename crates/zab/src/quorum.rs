@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oxherd_proto::{ServerId, Zxid};
+use oxherd_proto::{Epoch, ServerId, Zxid};
 
 use crate::dynamic_config::EnsembleConfig;
 
@@ -51,6 +51,15 @@ impl Members {
     /// The newest configuration known.
     pub(crate) fn newest(&self) -> &EnsembleConfig {
         self.seen.as_ref().unwrap_or(&self.active)
+    }
+
+    /// What a learner that joins this epoch is to hold for in force. A change proposed in the epoch itself is
+    /// not agreed on yet; one found proposed by its leader is, when the leader is established.
+    // Java: LearnerHandler.run, which tells the last one proposed
+    pub(crate) fn agreed_in(&self, epoch: Epoch) -> &EnsembleConfig {
+        let version = Zxid(self.newest().version);
+        let pending = version.epoch() == epoch && version.counter() > 0;
+        if pending { &self.active } else { self.newest() }
     }
 
     /// Remembers a proposed configuration, or the one of a new leader; whether it is news. A leader may
@@ -136,6 +145,12 @@ impl Quorums {
     /// Forgets what only concerned proposals up to `zxid`.
     pub(crate) fn committed(&mut self, zxid: Zxid) {
         self.spans.retain(|span| span.last.is_none_or(|last| last > zxid));
+    }
+
+    /// Whether these servers can still hold what waits for a former configuration. Its voters may have left or
+    /// observe by now, and then nothing behind it is ever committed by this leader.
+    pub(crate) fn can_end(&self, servers: &BTreeSet<ServerId>) -> bool {
+        self.spans.iter().filter(|span| span.last.is_some()).all(|span| span.config.is_quorum(servers))
     }
 
     /// Whether these servers are enough for the proposal.
