@@ -18,12 +18,6 @@ use crate::log_thread::LogCommand;
 
 /// Bytes of the tree taken under its lock at once.
 const SLICE_BYTES: usize = 48 << 10;
-/// A snapshot rests this many times as long as it works, so that writes find processor, tree and disk free.
-const REST_SHARE: u32 = 4;
-/// Shorter work is not worth a rest of its own.
-const WORK_MIN: Duration = Duration::from_micros(500);
-/// Longest rest: however slow the disk, a snapshot comes to its end.
-const REST_MAX: Duration = Duration::from_millis(100);
 
 /// Starts the thread.
 pub(crate) fn start(
@@ -94,26 +88,6 @@ pub(crate) fn write_first(
     file.finish(&format.seal(point)).map(|_| ())
 }
 
-/// How long a snapshot rests between its slices.
-#[derive(Debug, Default)]
-struct Pace {
-    /// Work since the last rest.
-    worked: Duration,
-}
-
-impl Pace {
-    /// Adds work; how long to rest now, if it is time.
-    fn rest_after(&mut self, work: Duration) -> Option<Duration> {
-        self.worked += work;
-        if self.worked < WORK_MIN {
-            return None;
-        }
-        let rest = self.worked * REST_SHARE;
-        self.worked = Duration::ZERO;
-        Some(rest.min(REST_MAX))
-    }
-}
-
 struct Writer {
     format: Format,
     layout: Layout,
@@ -172,9 +146,7 @@ impl Writer {
         let mut file =
             SnapshotWriter::begin(OsDisk, &self.layout.snap_dir, point.zxid, self.format.compression)?;
         let mut slice = Vec::with_capacity(SLICE_BYTES * 2);
-        let mut pace = Pace::default();
         loop {
-            let begun = Driver::now().instant;
             if self.over.load(Ordering::Acquire) {
                 return Ok(None);
             }
@@ -183,9 +155,6 @@ impl Writer {
             file.write(&slice)?;
             if state == WalkState::Done {
                 break;
-            }
-            if let Some(rest) = pace.rest_after(begun.elapsed()) {
-                std::thread::sleep(rest);
             }
         }
         file.finish(&self.format.seal(point))?;
@@ -198,31 +167,5 @@ impl Writer {
             Ok(removed) => info!(files = removed.len(), kept_snapshots = self.retain, "removed old files"),
             Err(error) => warn!(%error, "cannot remove old files"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_snapshot_rests_longer_than_it_works() {
-        let mut pace = Pace::default();
-        let work = Duration::from_millis(3);
-        assert_eq!(pace.rest_after(work), Some(work * REST_SHARE));
-    }
-
-    #[test]
-    fn short_slices_share_a_rest() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.rest_after(WORK_MIN * 2 / 3), None);
-        assert_eq!(pace.rest_after(WORK_MIN * 2 / 3), Some(WORK_MIN * 2 / 3 * 2 * REST_SHARE));
-        assert_eq!(pace.rest_after(WORK_MIN / 3), None, "what was rested for is forgotten");
-    }
-
-    #[test]
-    fn a_slow_disk_does_not_hold_a_snapshot_up_without_limit() {
-        let mut pace = Pace::default();
-        assert_eq!(pace.rest_after(REST_MAX * 10), Some(REST_MAX));
     }
 }

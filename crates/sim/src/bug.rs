@@ -25,6 +25,9 @@ pub enum Bug {
     Zk4712,
     Zk5094,
     Zk4882,
+    ReconfigForgotten,
+    ReconfigAtProposal,
+    ReconfigFormerQuorum,
 }
 
 /// Which world shows a bug.
@@ -34,10 +37,12 @@ pub enum World {
     Alone,
     /// Servers that agree.
     Ensemble,
+    /// Servers that agree, and others that join them.
+    Changing,
 }
 
 /// Every bug: its name, the world that shows it, what the driver does wrong.
-pub const BUGS: [(Bug, &str, World, &str); 18] = [
+pub const BUGS: [(Bug, &str, World, &str); 21] = [
     (Bug::AckBeforeSync, "ack-before-sync", World::Alone, "a write is answered before the log is synced"),
     (
         Bug::AckBeforeWrite,
@@ -105,6 +110,24 @@ pub const BUGS: [(Bug, &str, World, &str); 18] = [
         "zookeeper-4882",
         World::Ensemble,
         "after a disk error the server goes on with what memory says",
+    ),
+    (
+        Bug::ReconfigForgotten,
+        "reconfig-forgotten",
+        World::Changing,
+        "a proposed ensemble is not kept on disk, so a restart knows the former quorum alone",
+    ),
+    (
+        Bug::ReconfigAtProposal,
+        "reconfig-at-proposal",
+        World::Changing,
+        "a proposed ensemble is kept as if it were in force",
+    ),
+    (
+        Bug::ReconfigFormerQuorum,
+        "reconfig-former-quorum",
+        World::Changing,
+        "proposals count as held by joiners once they are sent, so the former quorum decides alone",
     ),
 ];
 

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 use oxherd_proto::{
     Acl, ConnectReply, ConnectRequest, CreateRequest, DeleteRequest, ErrorCode, FrameReader, GetDataRequest,
-    Id, Input as Reader, Jute, MAX_BUFFER_DEFAULT, MultiOp, OpCode, PASSWORD_LEN, ReplyHeader, RequestHeader,
-    SessionId, SetDataRequest, Str, SyncRequest, WatcherEvent, Xid, Zxid, begin_frame, encode_multi,
-    end_frame,
+    Id, Input as Reader, Jute, MAX_BUFFER_DEFAULT, MultiOp, OpCode, PASSWORD_LEN, ReconfigRequest,
+    ReplyHeader, RequestHeader, SessionId, SetDataRequest, Str, SyncRequest, WatcherEvent, Xid, Zxid,
+    begin_frame, encode_multi, end_frame,
 };
 use oxherd_tree::ClientId;
 
@@ -55,6 +55,8 @@ pub(crate) struct Client {
     pub(crate) session: SessionId,
     /// Writes answered with success.
     pub(crate) acknowledged: u64,
+    /// How the last change of the ensemble was answered.
+    pub(crate) reconfigured: Option<i32>,
     /// It says nothing before this, in µs.
     pub(crate) silent_until_us: u64,
     password: Bytes,
@@ -75,6 +77,7 @@ impl Client {
             link: None,
             session: SessionId(0),
             acknowledged: 0,
+            reconfigured: None,
             silent_until_us: 0,
             password: Bytes::from_static(&[0; PASSWORD_LEN]),
             seen: Zxid::ZERO,
@@ -153,6 +156,15 @@ impl Client {
         self.unique += 1;
         let data = format!("probe {}-{}", self.number, self.unique);
         if self.unique.is_multiple_of(2) { self.create("/n0", &data, 0) } else { self.set("/n0", &data) }
+    }
+
+    /// A change of the ensemble; none while something is under way.
+    pub(crate) fn reconfig(&mut self, request: &ReconfigRequest) -> Option<Vec<u8>> {
+        if !self.waiting.is_empty() {
+            return None;
+        }
+        self.reconfigured = None;
+        Some(self.request(OpCode::Reconfig, "/zookeeper/config", false, request))
     }
 
     fn create(&mut self, path: &str, data: &str, flags: i32) -> Vec<u8> {
@@ -259,6 +271,9 @@ impl Client {
         let Some(asked) = self.waiting.pop_front() else { return Ok(true) };
         self.check_view(header.zxid, model)?;
         let body = reader.rest();
+        if asked.op == OpCode::Reconfig {
+            self.reconfigured = Some(header.err);
+        }
         match asked.op {
             OpCode::GetData => self.check_read(&asked, &header, body, model)?,
             OpCode::Sync => {}

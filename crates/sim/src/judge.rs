@@ -9,8 +9,10 @@ use oxherd_proto::{
 use oxherd_zab::{EnsembleConfig, LinkId, Output as ZabOutput, Role};
 
 use crate::dice::print_of;
+use crate::ensembles::{Ensembles, made_by};
 use crate::invariants::committed_log_durability::Homes;
 use crate::invariants::durable_votes::Disk;
+use crate::invariants::one_active_ensemble::Reign;
 use crate::invariants::{
     Entry, agreement, committed_log_durability, digests, durable_votes, global_primary_order, integrity,
     leader_log_completeness, leadership, local_primary_order, prefix_consistency, primary_integrity,
@@ -83,7 +85,8 @@ fn is_in(log: &[Entry], entry: Entry) -> bool {
 /// What was seen.
 #[derive(Debug)]
 pub(crate) struct Judge {
-    ensemble: EnsembleConfig,
+    /// Which were agreed on.
+    pub(crate) ensembles: Ensembles,
     alone: bool,
     /// What was served by anybody, in order.
     pub(crate) history: Vec<Entry>,
@@ -106,7 +109,7 @@ impl Judge {
     pub(crate) fn new(ensemble: EnsembleConfig, alone: bool) -> Self {
         let known = ensemble.members.keys().map(|id| (*id, Known::default())).collect();
         Self {
-            ensemble,
+            ensembles: Ensembles::new(ensemble),
             alone,
             history: Vec::new(),
             model: Model::default(),
@@ -133,6 +136,9 @@ impl Judge {
         }
         let entry = (zxid, print_of(payload));
         agreement::check(&mut self.proposed, id, entry)?;
+        if !self.payloads.contains_key(&zxid) {
+            self.ensembles.proposed(zxid, payload);
+        }
         self.payloads.entry(zxid).or_insert_with(|| payload.clone());
         self.of(id).written.push(entry);
         Ok(())
@@ -196,7 +202,7 @@ impl Judge {
         }
         let lost = self.history.get(now..before).unwrap_or_default();
         lost.iter().try_for_each(|entry| {
-            committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.homes(*entry))
+            committed_log_durability::on_quorum(self.ensembles.last(), entry.0, &self.homes(*entry))
         })
     }
 
@@ -257,7 +263,7 @@ impl Judge {
         let current = self.known.iter().map(|(id, known)| (*id, known.current)).collect();
         let silent =
             self.known.iter().filter_map(|(id, known)| Some((*id, known.lost.as_ref()?.current))).collect();
-        leadership::has_quorum(&self.ensemble, epoch, &current, &silent)?;
+        leadership::has_quorum(self.ensembles.last(), epoch, &current, &silent)?;
         let known = self.known.get(&id).cloned().unwrap_or_default();
         leader_log_completeness::check(id, &known.durable, &self.history)?;
         primary_integrity::check(id, epoch, &known.applied, &self.history)
@@ -292,7 +298,7 @@ impl Judge {
         total_order::check(last, entry.0)?;
         global_primary_order::check(last, entry.0)?;
         local_primary_order::check(last, entry.0)?;
-        committed_log_durability::on_quorum(&self.ensemble, entry.0, &self.homes(entry))?;
+        self.has_quorums(id, entry)?;
         self.history.push(entry);
         if let Some(payload) = self.payloads.get(&entry.0).cloned() {
             self.model.commit(entry.0, payload);
@@ -301,6 +307,37 @@ impl Judge {
             known.hold_more(&self.history);
         }
         Ok(())
+    }
+
+    fn has_quorums(&mut self, id: ServerId, entry: Entry) -> Check {
+        let homes = self.homes(entry);
+        if let Some(config) = self.payloads.get(&entry.0).and_then(made_by) {
+            self.ensembles.activated(&config, &homes)?;
+        }
+        let inherited = self.of(id).current > entry.0.epoch();
+        self.ensembles.delivered(entry.0, inherited, &homes)
+    }
+
+    /// An ensemble is in force at a server: its change is on the disks of a quorum of each, or, where a leader
+    /// found it proposed, that leader's epoch is.
+    pub(crate) fn activated(&mut self, id: ServerId, config: &EnsembleConfig) -> Check {
+        let zxid = Zxid(config.version);
+        let epoch = self.of(id).current;
+        let behind = if epoch > zxid.epoch() {
+            let follows = self.known.iter().filter(|(_, known)| known.current >= epoch);
+            Homes { holders: follows.map(|(id, _)| *id).collect(), ..Homes::default() }
+        } else {
+            let print = self.proposed.get(&zxid).copied();
+            print.map(|print| self.homes((zxid, print))).unwrap_or_default()
+        };
+        self.ensembles.activated(config, &behind)
+    }
+
+    /// What a leader goes by, or that it leads no longer.
+    pub(crate) fn reigns(&mut self, id: ServerId, reign: Option<Reign>) -> Check {
+        let accepted = self.known.iter().filter(|(_, known)| !known.damaged);
+        let accepted = accepted.map(|(id, known)| (*id, known.accepted)).collect();
+        self.ensembles.reigns(id, reign, &accepted)
     }
 
     /// What a start has read: the tree up to `snapshot`, and the txns behind it.

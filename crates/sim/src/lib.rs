@@ -6,10 +6,12 @@
 pub mod bug;
 mod client;
 pub mod dice;
+mod ensembles;
 mod host;
 pub mod invariants;
 mod judge;
 mod lying;
+mod membership;
 mod model;
 mod network;
 pub mod plan;

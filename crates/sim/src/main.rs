@@ -25,19 +25,23 @@ oxherd-sim --record DIR --of A..B  traces of three voters for the specification
 oxherd-sim --mutate DIR          some of them spoiled, which it must reject
     --bug NAME                   with this bug put back; --bugs lists them
     --alone | --ensemble         only servers alone, or only ensembles
+    --reconfig                   only ensembles that change
     --keep-going                 do not stop at the first failing seed";
 
 /// Fixed seeds that every run of CI begins with.
 const CI_SEEDS: std::ops::Range<u64> = 0..300;
+/// The same, of ensembles that change.
+const CI_RECONFIG_SEEDS: std::ops::Range<u64> = 0..200;
 /// Seeds recorded when none are named.
 const TRACE_SEEDS: std::ops::Range<u64> = 0..100;
 /// Seeds tried for a bug before it counts as not found.
 const BITE_SEEDS: std::ops::Range<u64> = 0..400;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Options {
     bug: Option<Bug>,
     alone: Option<bool>,
+    reconfig: bool,
     keep_going: bool,
     trace: bool,
 }
@@ -92,6 +96,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     } else if args.iter().any(|arg| arg == "--ci") {
         many(CI_SEEDS, &options, &mut totals, None);
+        many(CI_RECONFIG_SEEDS, &Options { reconfig: true, ..options.clone() }, &mut totals, None);
         let minutes = std::env::var("SIM_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(5.0);
         fresh(minutes, &options, &mut totals);
     } else if args.iter().any(|arg| arg == "--bites") {
@@ -119,6 +124,7 @@ fn options(args: &[String]) -> Result<Options, String> {
             }
             "--alone" => options.alone = Some(true),
             "--ensemble" => options.alone = Some(false),
+            "--reconfig" => options.reconfig = true,
             "--keep-going" => options.keep_going = true,
             "--trace" => options.trace = true,
             _ => {}
@@ -134,6 +140,7 @@ fn range(text: &str) -> Option<std::ops::Range<u64>> {
 
 fn plan_of(seed: u64, options: &Options) -> Plan {
     match options.alone {
+        _ if options.reconfig => Plan::of_reconfig(seed),
         Some(alone) => Plan::of_world(seed, alone),
         None => Plan::of(seed),
     }
@@ -186,7 +193,8 @@ fn tell_failure(plan: &Plan, options: &Options, outcome: &Outcome) {
     });
     println!("the end of its conversation:\n{}", again.story);
     println!("  {}", again.breach.map_or(String::new(), |breach| breach.to_string()));
-    println!("again: cargo xtask sim --seed {} --trace", plan.seed);
+    let kind = if options.reconfig { " --reconfig" } else { "" };
+    println!("again: cargo xtask sim --seed {}{kind} --trace", plan.seed);
 }
 
 fn fresh(minutes: f64, options: &Options, totals: &mut Totals) {
@@ -197,9 +205,9 @@ fn fresh(minutes: f64, options: &Options, totals: &mut Totals) {
 }
 
 /// The first seed that fails with the bug and passes without.
-fn first_to_find(bug: Bug, alone: bool, mut seeds: std::ops::Range<u64>) -> Option<(u64, Breach)> {
+fn first_to_find(bug: Bug, shown: Shown, mut seeds: std::ops::Range<u64>) -> Option<(u64, Breach)> {
     seeds.find_map(|seed| {
-        let plan = Plan::of_world(seed, alone);
+        let plan = Plan::showing(seed, shown);
         let breach = run(&plan, Some(bug), Story::default()).breach?;
         run(&plan, None, Story::default()).breach.is_none().then_some((seed, breach))
     })
@@ -207,8 +215,7 @@ fn first_to_find(bug: Bug, alone: bool, mut seeds: std::ops::Range<u64>) -> Opti
 
 fn bites(seeds: std::ops::Range<u64>, totals: &mut Totals) {
     for (bug, name, shown, _) in BUGS {
-        let alone = shown == Shown::Alone;
-        let found = first_to_find(bug, alone, seeds.clone());
+        let found = first_to_find(bug, shown, seeds.clone());
         match found {
             Some((seed, breach)) => {
                 totals.passed += 1;

@@ -1,8 +1,13 @@
 //! What one seed is: the size of the ensemble, its settings, and the faults with their times.
 
+mod changes;
+
 use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;
 
+pub use self::changes::{Change, PlannedChange};
+
+use crate::bug::World;
 use crate::dice::Dice;
 
 /// How many different kinds of faults one seed has at most.
@@ -96,6 +101,10 @@ pub struct Plan {
     pub duration_ms: u64,
     /// In order of time.
     pub faults: Vec<Planned>,
+    /// Servers that do not belong to the ensemble at first; with some, the ensemble changes.
+    pub spares: usize,
+    /// In order of time.
+    pub changes: Vec<PlannedChange>,
 }
 
 impl Plan {
@@ -109,6 +118,15 @@ impl Plan {
     /// The plan of this seed for a server alone, or for an ensemble.
     pub fn of_world(seed: u64, alone: bool) -> Self {
         Self::with(seed, alone, Dice::new(seed))
+    }
+
+    /// The plan of this seed in the world that shows a bug.
+    pub fn showing(seed: u64, world: World) -> Self {
+        match world {
+            World::Alone => Self::of_world(seed, true),
+            World::Ensemble => Self::of_world(seed, false),
+            World::Changing => Self::of_reconfig(seed),
+        }
     }
 
     /// Three voters, few txns, no disk that loses data: a run that the specification is held against.
@@ -147,6 +165,8 @@ impl Plan {
             sync_us: dice.pick(&[500, 5_000, 50_000]).unwrap_or(5_000),
             duration_ms: tick_ms * dice.between(40, 160),
             faults: Vec::new(),
+            spares: 0,
+            changes: Vec::new(),
         };
         plan.faults = plan.choose_faults(&mut dice);
         plan
@@ -206,9 +226,14 @@ impl Plan {
         self.ensemble().is_quorum(&others.map(|other| ServerId(other as i64 + 1)).collect())
     }
 
-    /// Servers in all.
+    /// Servers at first.
     pub fn servers(&self) -> usize {
         self.voters + self.observers
+    }
+
+    /// Whether the ensemble changes.
+    pub fn reconfigures(&self) -> bool {
+        self.spares > 0
     }
 
     /// The membership, as a configuration says it.
@@ -216,7 +241,8 @@ impl Plan {
         let mut text = String::new();
         for server in 1..=self.servers() {
             let kind = if server > self.voters { "observer" } else { "participant" };
-            text += &format!("server.{server}=h{server}:1:2:{kind}\n");
+            let client = if self.reconfigures() { ";3" } else { "" };
+            text += &format!("server.{server}=h{server}:1:2:{kind}{client}\n");
         }
         if self.weighted {
             let half = self.voters / 2;
@@ -233,8 +259,12 @@ impl Plan {
         let kind =
             if self.alone { "alone".to_owned() } else { format!("{}+{}", self.voters, self.observers) };
         let weighted = if self.weighted { " weighted" } else { "" };
+        let changes = match self.changes.len() {
+            0 => String::new(),
+            count => format!(" +{} spare, {count} changes,", self.spares),
+        };
         format!(
-            "seed {} servers {kind}{weighted} tick {} ms snapCount {} commitLog {} counterMax {} clients {} for {} ms, {} faults",
+            "seed {} servers {kind}{weighted}{changes} tick {} ms snapCount {} commitLog {} counterMax {} clients {} for {} ms, {} faults",
             self.seed,
             self.tick_ms,
             self.snap_count,

@@ -80,6 +80,7 @@ pub fn shrink(plan: &Plan, bug: Option<Bug>, invariant: &str) -> Plan {
         let duration_ms = plan.duration_ms / divisor;
         let mut candidate = Plan { duration_ms, ..best.clone() };
         candidate.faults.retain(|planned| planned.at_ms < duration_ms);
+        candidate.changes.retain(|planned| planned.at_ms < duration_ms);
         if still_fails(&candidate) {
             return candidate;
         }

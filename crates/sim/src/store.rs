@@ -14,6 +14,7 @@ use oxherd_zab::{LinkId, StorageCommand, StorageEvent};
 
 use crate::bug::Bug;
 use crate::lying::{Lies, LyingDisk};
+use crate::membership::{MembershipChange, MembershipFiles};
 use crate::restore::{reload, write_snapshot};
 
 /// Space reserved ahead in log files; small, so that a disk can be nearly full.
@@ -29,6 +30,8 @@ pub(crate) enum LogCommand {
     Storage(StorageCommand),
     /// Begin a new file with the next txn.
     Roll,
+    /// The ensemble changes, or is to.
+    Membership(MembershipChange),
 }
 
 /// What a turn of the log thread has done.
@@ -62,6 +65,8 @@ pub(crate) struct Store {
     pub(crate) is_catching_up: bool,
     room: bool,
     rewriting: bool,
+    /// Its configuration, where the ensemble changes.
+    pub(crate) membership: Option<MembershipFiles>,
 }
 
 impl Store {
@@ -81,6 +86,7 @@ impl Store {
             is_catching_up: false,
             room: true,
             rewriting: false,
+            membership: None,
         })
     }
 
@@ -141,6 +147,11 @@ impl Store {
                     }
                     match other {
                         LogCommand::Roll => self.log.roll(),
+                        LogCommand::Membership(change) => {
+                            if let Some(files) = &mut self.membership {
+                                files.carry_out(&change);
+                            }
+                        }
                         LogCommand::Storage(command) => self.member_command(command, done)?,
                     }
                 }

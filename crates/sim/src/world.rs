@@ -3,6 +3,7 @@
 mod clients;
 mod faults;
 mod machines;
+mod operator;
 mod peers;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::plan::{Fault, Plan};
 use crate::story::Story;
 use crate::trace::Recorder;
 use crate::verdict::{Breach, Check};
+use crate::world::operator::Operator;
 
 /// Ticks within which healed servers must agree and serve.
 const HEALING_TICKS: u64 = 600;
@@ -49,6 +51,10 @@ enum Event {
     DialFailed(ServerId, u64, oxherd_zab::LinkKind),
     /// A planned fault, by place in the plan.
     Fault(usize),
+    /// A planned change of the ensemble, by place in the plan.
+    Change(usize),
+    /// A server that left is switched off.
+    SwitchOff(ServerId),
     /// The disk has room again.
     RoomAgain(ServerId),
     /// A client thinks of something.
@@ -69,6 +75,8 @@ enum Event {
 struct Machine {
     disk: SimDisk,
     host: Option<Host>,
+    /// Whether it may run: spares do not before they join.
+    on: bool,
     /// Lives so far.
     life: u64,
     stalled_until_us: u64,
@@ -127,6 +135,7 @@ pub struct World {
     clients: Vec<Client>,
     links: BTreeMap<u32, ClientLink>,
     judge: Judge,
+    operator: Operator,
     healing: bool,
     quiet: bool,
     last_notes: BTreeMap<(ServerId, ServerId), Bytes>,
@@ -144,8 +153,9 @@ impl World {
     /// A run that has not begun.
     pub fn new(plan: Plan, bug: Option<Bug>, story: Story) -> Self {
         let ensemble = plan.ensemble();
-        let machines = ensemble.members.keys().map(|id| (*id, Machine::new())).collect();
-        let clients = (0..plan.clients).map(Client::new).collect();
+        let all = (1..=plan.servers() + plan.spares).map(|number| ServerId(number as i64));
+        let machines = all.map(|id| (id, Machine::new(ensemble.members.contains_key(&id)))).collect();
+        let clients = (0..plan.clients + usize::from(plan.reconfigures())).map(Client::new).collect();
         Self {
             judge: Judge::new(ensemble, plan.alone),
             dice: Dice::new(plan.seed ^ 0x0005_eed0_f1fe),
@@ -158,6 +168,7 @@ impl World {
             network: Network::default(),
             clients,
             links: BTreeMap::new(),
+            operator: Operator::default(),
             healing: false,
             quiet: false,
             last_notes: BTreeMap::new(),
@@ -186,8 +197,11 @@ impl World {
     }
 
     fn run_all(&mut self) -> Check {
-        for id in self.ids() {
+        for id in self.plan.ensemble().members.into_keys() {
             self.mark_initialized(id);
+            if self.plan.reconfigures() {
+                self.write_config(id, &self.plan.ensemble());
+            }
             self.start(id)?;
         }
         for client in 0..self.clients.len() {
@@ -195,6 +209,9 @@ impl World {
         }
         for (at, planned) in self.plan.faults.clone().iter().enumerate() {
             self.at(planned.at_ms * 1000, Event::Fault(at));
+        }
+        for (at, planned) in self.plan.changes.clone().iter().enumerate() {
+            self.at(planned.at_ms * 1000, Event::Change(at));
         }
         self.run_until(self.plan.duration_ms * 1000)?;
         self.heal()?;
@@ -231,6 +248,14 @@ impl World {
             Event::Fault(at) => {
                 let planned = self.plan.faults[at];
                 self.strike(planned)
+            }
+            Event::Change(at) => {
+                let planned = self.plan.changes[at];
+                self.want(planned)
+            }
+            Event::SwitchOff(id) => {
+                self.switch_off(id);
+                Ok(())
             }
             Event::RoomAgain(id) => {
                 self.machine(id).disk.limit_bytes(None);
@@ -270,13 +295,15 @@ impl World {
         self.healing = true;
         self.story.tell(self.now_us, || "everything heals".to_owned());
         self.network.heal();
-        self.agenda.retain(|_, event| !matches!(event, Event::Fault(_)));
+        self.agenda
+            .retain(|_, event| !matches!(event, Event::Fault(_) | Event::Change(_) | Event::SwitchOff(_)));
+        self.operator = Operator::default();
         for id in self.ids() {
             let machine = self.machine(id);
             machine.outputs_left = None;
             machine.disk.limit_bytes(None);
             machine.disk.crash_at(u64::MAX);
-            if machine.host.is_none() {
+            if machine.host.is_none() && machine.on {
                 self.start(id)?;
             }
         }
@@ -294,7 +321,8 @@ impl World {
                 return Ok(());
             }
         }
-        let roles: Vec<String> = self.machines.values().map(Machine::role_text).collect();
+        let roles: Vec<String> =
+            self.machines.iter().map(|(id, machine)| format!("s{id} {}", machine.role_text())).collect();
         Err(Breach::new(
             "Convergence",
             format!("healed servers do not serve all clients: {}", roles.join(", ")),
@@ -302,7 +330,13 @@ impl World {
     }
 
     fn all_serve(&self) -> bool {
-        self.machines.values().all(|machine| machine.host.as_ref().is_some_and(Host::is_serving))
+        let hosts: Vec<Option<&Host>> = self.members().map(|id| self.machines[&id].host.as_ref()).collect();
+        hosts.iter().all(|host| host.is_some_and(Host::is_serving)) && self.know_the_ensemble()
+    }
+
+    /// Who belongs to the ensemble that was agreed on last.
+    fn members(&self) -> impl Iterator<Item = ServerId> {
+        self.judge.ensembles.last().members.keys().copied()
     }
 
     /// Clients say nothing any more: all sessions end, and all servers end with the same tree.
@@ -320,20 +354,19 @@ impl World {
     }
 
     fn trees_agree(&self) -> bool {
-        let mut ends = self
-            .machines
-            .values()
-            .map(|machine| machine.host.as_ref().map(|host| (host.tree.last_zxid(), host.tree.digest())));
+        let mut ends = self.members().map(|id| {
+            self.machines[&id].host.as_ref().map(|host| (host.tree.last_zxid(), host.tree.digest()))
+        });
         let first = ends.next().flatten();
         first.is_some() && ends.all(|end| end == first)
     }
 
     fn check_owners(&self) -> Check {
         let living = self.judge.model.sessions();
-        for (id, machine) in &self.machines {
-            let Some(host) = &machine.host else { continue };
+        for id in self.members() {
+            let Some(host) = &self.machines[&id].host else { continue };
             let owners = host.tree.sessions_with_ephemerals().collect();
-            crate::invariants::ephemerals::have_owners(*id, &owners, &living)?;
+            crate::invariants::ephemerals::have_owners(id, &owners, &living)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Each is a function of what was seen, so that a failing example is a unit test.
 
 pub mod agreement;
+pub mod both_quorums;
 pub mod committed_log_durability;
 pub mod digests;
 pub mod durable_votes;
@@ -10,11 +11,13 @@ pub mod ephemerals;
 pub mod event_before_data;
 pub mod global_primary_order;
 pub mod integrity;
+pub mod known_ensemble;
 pub mod leader_log_completeness;
 pub mod leadership;
 pub mod local_primary_order;
 pub mod monotonic_view;
 pub mod needless_stop;
+pub mod one_active_ensemble;
 pub mod prefix_consistency;
 pub mod primary_integrity;
 pub mod process_consistency;

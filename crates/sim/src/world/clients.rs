@@ -40,6 +40,7 @@ impl World {
                     self.hang_up(link);
                 }
             }
+            _ if number == self.plan.clients && !self.healing => self.operate(number),
             _ => {
                 let (client, dice) = (&mut self.clients[number], &mut self.dice);
                 let bytes =
@@ -75,7 +76,7 @@ impl World {
         self.send_to_server(link, bytes);
     }
 
-    fn send_to_server(&mut self, link: ClientId, bytes: Vec<u8>) {
+    pub(super) fn send_to_server(&mut self, link: ClientId, bytes: Vec<u8>) {
         let at_us = self.latency_us();
         let Some(open) = self.links.get_mut(&link.0) else { return };
         open.to_server_us = at_us.max(open.to_server_us + 1);

@@ -36,11 +36,19 @@ pub(super) fn name(fault: Fault) -> &'static str {
     }
 }
 
+fn loses_data(fault: Fault) -> bool {
+    matches!(fault, Fault::DiskLost | Fault::BitFlip)
+}
+
 impl World {
     pub(super) fn strike(&mut self, planned: Planned) -> Check {
         let ids = self.ids();
         let id = ids[planned.server % ids.len()];
         let fault = planned.fault;
+        if !self.machine(id).on || (self.plan.reconfigures() && loses_data(fault) && !self.can_do_without(id))
+        {
+            return Ok(());
+        }
         self.count(fault);
         self.story.tell(self.now_us, || format!("FAULT s{id} {fault:?}"));
         match fault {
@@ -120,6 +128,9 @@ impl World {
         self.story.tell(self.now_us, || format!("s{id} gets an empty disk"));
         self.machine(id).disk = SimDisk::new();
         self.judge.wiped(id);
+        if self.plan.reconfigures() {
+            self.write_config(id, &self.joiners_config(id));
+        }
     }
 
     fn disk_fault(&mut self, id: ServerId, fault: DiskFault) {

@@ -17,6 +17,7 @@ use crate::dice::mix;
 use crate::host::{Effect, Host};
 use crate::invariants::needless_stop;
 use crate::lying::{Lies, LyingDisk};
+use crate::membership::{self, MembershipFiles};
 use crate::restore::restore;
 use crate::store::{Done, LogCommand, Store};
 use crate::verdict::{Breach, Check};
@@ -30,10 +31,11 @@ const FULL_DISK_PAUSE_US: u64 = 200_000;
 const TIMER_GRAIN_US: u64 = 500;
 
 impl Machine {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(on: bool) -> Self {
         Self {
             disk: SimDisk::new(),
             host: None,
+            on,
             life: 0,
             stalled_until_us: 0,
             wall_offset_ms: 0,
@@ -68,7 +70,7 @@ impl World {
     // ---- life and death
 
     pub(super) fn start(&mut self, id: ServerId) -> Check {
-        if self.machine(id).host.is_some() {
+        if self.machine(id).host.is_some() || !self.machine(id).on {
             return Ok(());
         }
         self.turn_bit(id);
@@ -101,7 +103,7 @@ impl World {
                 epochs.0, epochs.1
             )
         });
-        let store = Store::open(disk.clone(), layout(), self.bug)?;
+        let mut store = Store::open(disk.clone(), layout(), self.bug)?;
         self.recorder.started(id, restored.recovery.last_zxid, epochs.0, epochs.1);
         self.judge.recovered(id, snapshot, &restored.txns, epochs)?;
         let now = self.now_of(id);
@@ -114,7 +116,13 @@ impl World {
         let replica = if self.plan.alone {
             Replica::standalone(options, &recovered, now)
         } else {
-            Replica::member(options, self.peer_config(id), restored.durable, &recovered, now)
+            let mut config = self.peer_config(id);
+            if self.plan.reconfigures() {
+                let kept = membership::read(disk)?;
+                store.membership = Some(MembershipFiles::new(disk.clone(), id, &kept, self.bug));
+                (config.ensemble, config.ensemble_seen, config.reconfig) = (kept.active, kept.seen, true);
+            }
+            Replica::member(options, config, restored.durable, &recovered, now)
         };
         Ok(Host::new(
             replica,
@@ -203,6 +211,7 @@ impl World {
         if self.machine(id).host.is_some() {
             self.recorder.crashed(id);
         }
+        self.judge.reigns(id, None).unwrap_or(());
         let machine = self.machine(id);
         let rewriting = machine.host.take().is_some_and(|host| host.store.rewrites());
         machine.disk = machine.disk.after_crash(outcome);
@@ -309,6 +318,7 @@ impl World {
         self.story.tell(self.now_us, || format!("s{id} is {role:?}"));
         self.recorder.role(id, role);
         self.judge.role(id, role)?;
+        self.look_at_reign(id)?;
         let mut done = Vec::new();
         if let Role::Looking = role
             && let Some(host) = &mut self.machine(id).host
@@ -496,7 +506,12 @@ impl World {
         ReplicaOptions {
             server: id,
             tick_ms: self.plan.tick_ms,
-            prepare: PrepareOptions::default(),
+            prepare: PrepareOptions {
+                skip_acl: self.plan.reconfigures(),
+                reconfig: self.plan.reconfigures(),
+                standalone_enabled: !self.plan.reconfigures(),
+                ..PrepareOptions::default()
+            },
             snapshot: SnapshotOptions { txns: self.plan.snap_count, bytes: None },
             local_sessions: LocalSessionOptions::default(),
             containers: ContainerOptions {
@@ -517,7 +532,7 @@ impl World {
             outstanding_limit: 1000,
             audit: None,
             limits: LimitOptions::default(),
-            skip_acl: false,
+            skip_acl: self.plan.reconfigures(),
             auth: AuthOptions::default(),
         }
     }

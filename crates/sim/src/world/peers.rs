@@ -16,6 +16,7 @@ impl World {
         match output {
             ZabOutput::Notify { server, body } => {
                 self.recorder.voted(id, &body);
+                self.look_at_vote(id, &body)?;
                 self.judge.output(id, &ZabOutput::Notify { server, body: body.clone() })?;
                 self.notify(id, server, body)
             }
@@ -34,6 +35,8 @@ impl World {
                 self.link_ended(id, link);
                 Ok(())
             }
+            ZabOutput::ConfigSeen { text } => self.membership(id, &text, false),
+            ZabOutput::ConfigActive { text } => self.membership(id, &text, true),
             _ => Ok(()),
         }
     }
@@ -59,8 +62,21 @@ impl World {
         }
         self.recorder.sent(id, link, &packet);
         self.judge.output(id, &ZabOutput::Send { link, packet: packet.clone() })?;
+        let zxid = packet.zxid;
+        let counts_at_once = packet.kind == PacketType::Proposal && self.is_joiner(id, link);
         self.transmit(link, Message::Packet(packet));
+        if counts_at_once && self.bug == Some(Bug::ReconfigFormerQuorum) {
+            let packet = QuorumPacket { kind: PacketType::Ack, zxid, data: None, authinfo: None };
+            return self.peer_input(id, ZabInput::Packet { link, packet });
+        }
         Ok(())
+    }
+
+    /// Whether the server at the other end is no voter of the ensemble in force.
+    fn is_joiner(&self, id: ServerId, link: LinkId) -> bool {
+        let host = self.machines.get(&id).and_then(|machine| machine.host.as_ref());
+        let other = self.network.other_end(link);
+        host.zip(other).is_some_and(|(host, other)| !host.replica.ensemble().is_voter(other))
     }
 
     /// A learner's first ACK waits for its second.
