@@ -88,16 +88,20 @@ pub fn recover<D: Disk>(
         recovery.skipped.push((file.path.clone(), reason));
     }
     match (found, unreadable) {
-        (Some((file, seal)), _) => {
+        (Some((file, seal)), unreadable) => {
             sink.end_snapshot(&file, &seal)?;
             recovery.last_zxid = file.zxid;
             recovery.snapshot = Some(file);
+            // The log need not go back to an older snapshot than the one that could not be read.
+            replay(disk, layout, &mut recovery, sink).map_err(|error| unreadable.unwrap_or(error))?;
         }
         // The disk may answer the next time: nothing says that the snapshot is damaged.
         (None, Some(error)) => return Err(error),
-        (None, None) => refuse_without_snapshot(layout, &recovery, files.is_empty(), trust_empty)?,
+        (None, None) => {
+            refuse_without_snapshot(layout, &recovery, files.is_empty(), trust_empty)?;
+            replay(disk, layout, &mut recovery, sink)?;
+        }
     }
-    replay(disk, layout, &mut recovery, sink)?;
     Ok(recovery)
 }
 
