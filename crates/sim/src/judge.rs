@@ -265,7 +265,7 @@ impl Judge {
             self.known.iter().filter_map(|(id, known)| Some((*id, known.lost.as_ref()?.current))).collect();
         leadership::has_quorum(self.ensembles.last(), epoch, &current, &silent)?;
         let known = self.known.get(&id).cloned().unwrap_or_default();
-        leader_log_completeness::check(id, &known.durable, &self.history)?;
+        leader_log_completeness::check(id, epoch, &known.durable, &self.history)?;
         primary_integrity::check(id, epoch, &known.applied, &self.history)
     }
 
