@@ -38,6 +38,8 @@ struct Ballot {
     version: i32,
 }
 
+/// Whom a server votes for that stands for nothing.
+const NOBODY: ServerId = ServerId(i64::MIN);
 /// Shortest time without a leader before read-only clients are taken.
 const READ_ONLY_AFTER_MIN: Duration = Duration::from_millis(2000);
 
@@ -123,10 +125,16 @@ impl Looking {
         let n = notification;
         let vote = Vote { leader: n.leader, zxid: n.zxid, epoch: n.peer_epoch, round: n.election_epoch };
         let is_late = n.state == PeerState::Looking && vote.round < local.round;
-        if is_late && local.is_voter() {
+        let voters = local.members.voters();
+        if is_late && voters.contains(&local.me()) {
             local.notify(from, PeerState::Looking, self.proposal);
         }
-        if !local.members.voters().contains(&n.leader) {
+        if !voters.contains(&n.leader) {
+            // One that votes in the proposed ensemble alone stands for nothing, but waits for votes of its round.
+            if n.state == PeerState::Looking && n.leader == NOBODY && vote.round > local.round {
+                self.enter_round(vote.round, local);
+                return self.decide(local);
+            }
             return None;
         }
         let ballot = Ballot { vote, state: n.state, version: n.version };
@@ -135,6 +143,14 @@ impl Looking {
             PeerState::Following | PeerState::Leading => self.settled_vote(from, ballot, local),
             PeerState::Observing => None,
         }
+    }
+
+    /// A later round, without a vote to compare with.
+    fn enter_round(&mut self, round: i64, local: &mut Local) {
+        local.round = round;
+        self.votes.clear();
+        let own = own_vote(local);
+        self.propose(own, local);
     }
 
     fn looking_vote(&mut self, from: ServerId, ballot: Ballot, local: &mut Local) -> Option<Vote> {
@@ -243,8 +259,7 @@ fn own_vote(local: &Local) -> Vote {
         return Vote { round, ..successor };
     }
     if !local.is_voter() {
-        let nobody = i64::MIN;
-        return Vote { leader: ServerId(nobody), zxid: Zxid(nobody), epoch: Epoch(nobody), round };
+        return Vote { leader: NOBODY, zxid: Zxid(i64::MIN), epoch: Epoch(i64::MIN), round };
     }
     assert!(local.is_settled(), "a vote rests on the durable log");
     Vote { leader: local.me(), zxid: local.last_zxid(), epoch: local.current_epoch, round }

@@ -528,11 +528,11 @@ impl Learners {
         }
     }
 
-    /// Followers that get all proposals and were heard of within the limits.
-    // Java: Leader.isQuorumSynced
-    pub(crate) fn forwarded(&self, local: &Local) -> BTreeSet<ServerId> {
+    /// Followers that acknowledged NEWLEADER and were heard of within the limits.
+    pub(crate) fn synced(&self, local: &Local) -> BTreeSet<ServerId> {
         let alive = self.alive(local);
-        let followers = self.links.values().filter(|learner| learner.is_forwarded() && !learner.observer);
+        let is_synced = |learner: &&LearnerLink| learner.stage == Stage::Synced && !learner.observer;
+        let followers = self.links.values().filter(is_synced);
         followers.map(|learner| learner.server).filter(|server| alive.contains(server)).collect()
     }
 

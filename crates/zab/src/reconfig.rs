@@ -66,10 +66,12 @@ impl Leader {
         best.map_or(me, |(_, learner)| learner.server)
     }
 
-    /// Voters of `config` that are up with this leader, itself included when it is one.
-    // Java: Leader.isQuorumSynced
+    /// Voters of `config` that are up with this leader, itself included when it is one. Each has this leader's
+    /// epoch on disk: joiners that are still learning have no vote, and if power were lost with the change proposed
+    /// nobody could be elected any more.
+    // Java: Leader.isQuorumSynced, which counts those that are still learning too
     pub(crate) fn synced_with(&self, config: &EnsembleConfig, local: &Local) -> BTreeSet<ServerId> {
-        let mut servers = self.learners.forwarded(local);
+        let mut servers = self.learners.synced(local);
         servers.insert(local.me());
         servers.retain(|server| config.is_voter(*server));
         servers
