@@ -5,7 +5,7 @@ mod changes;
 use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;
 
-pub use self::changes::{Change, PlannedChange};
+pub use self::changes::{Change, PlannedChange, Strike};
 
 use crate::bug::World;
 use crate::dice::Dice;

@@ -53,6 +53,8 @@ enum Event {
     Fault(usize),
     /// A planned change of the ensemble, by place in the plan.
     Change(usize),
+    /// Power is lost everywhere.
+    AllDie,
     /// A server that left is switched off.
     SwitchOff(ServerId),
     /// The disk has room again.
@@ -253,6 +255,11 @@ impl World {
                 let planned = self.plan.changes[at];
                 self.want(planned)
             }
+            Event::AllDie => {
+                let on: Vec<ServerId> = self.ids().into_iter().filter(|id| self.machine(*id).on).collect();
+                on.into_iter().for_each(|id| self.power_loss(id));
+                Ok(())
+            }
             Event::SwitchOff(id) => {
                 self.switch_off(id);
                 Ok(())
@@ -295,8 +302,9 @@ impl World {
         self.healing = true;
         self.story.tell(self.now_us, || "everything heals".to_owned());
         self.network.heal();
-        self.agenda
-            .retain(|_, event| !matches!(event, Event::Fault(_) | Event::Change(_) | Event::SwitchOff(_)));
+        self.agenda.retain(|_, event| {
+            !matches!(event, Event::Fault(_) | Event::Change(_) | Event::SwitchOff(_) | Event::AllDie)
+        });
         self.operator = Operator::default();
         for id in self.ids() {
             let machine = self.machine(id);

@@ -28,9 +28,20 @@ fn some_seeds_pass_and_do_work() {
     assert!(outcomes.iter().map(|(_, outcome)| outcome.tally.acknowledged).sum::<u64>() > 100);
 }
 
-fn finds(bug: Bug, alone: bool) -> Option<u64> {
+#[test]
+fn some_ensembles_change_and_pass() {
+    let outcomes: Vec<_> =
+        (0..6).map(|seed| (seed, run(&Plan::of_reconfig(seed), None, Story::default()))).collect();
+    for (seed, outcome) in &outcomes {
+        assert!(outcome.breach.is_none(), "seed {seed}: {:?}", outcome.breach);
+    }
+    let done = outcomes.iter().filter_map(|(_, outcome)| outcome.tally.faults.get("change done"));
+    assert!(done.sum::<u64>() > 5);
+}
+
+fn finds(bug: Bug, shown: World) -> Option<u64> {
     (0..BITE_SEEDS).find(|seed| {
-        let plan = Plan::of_world(*seed, alone);
+        let plan = Plan::showing(*seed, shown);
         run(&plan, Some(bug), Story::default()).breach.is_some()
             && run(&plan, None, Story::default()).breach.is_none()
     })
@@ -41,7 +52,7 @@ fn all_are_found(shown: World) {
     // before it under way at once, so no driver can exchange them. `SIMULATION.md` says so.
     let rare = [Bug::TruncWithoutSync, Bug::Zk4643];
     for (bug, name, _, _) in BUGS.into_iter().filter(|row| row.2 == shown && !rare.contains(&row.0)) {
-        assert!(finds(bug, shown == World::Alone).is_some(), "{name} is not found within {BITE_SEEDS} seeds");
+        assert!(finds(bug, shown).is_some(), "{name} is not found within {BITE_SEEDS} seeds");
     }
 }
 
@@ -53,6 +64,11 @@ fn every_bug_of_a_server_alone_is_found() {
 #[test]
 fn every_bug_of_an_ensemble_is_found() {
     all_are_found(World::Ensemble);
+}
+
+#[test]
+fn every_bug_of_a_change_is_found() {
+    all_are_found(World::Changing);
 }
 
 #[test]

@@ -29,6 +29,17 @@ pub enum Change {
     Lead,
 }
 
+/// Something that goes wrong in the middle of a change.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strike {
+    /// The first server that hears of it loses its power so many outputs later.
+    First(u64),
+    /// The leader does, after so many outputs from its proposal on.
+    Leader(u64),
+    /// All servers do, so many µs after the first has heard of it.
+    All(u64),
+}
+
 /// A change, and when.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlannedChange {
@@ -38,6 +49,20 @@ pub struct PlannedChange {
     pub change: Change,
     /// Which servers, as chance has it.
     pub roll: u64,
+    /// What goes wrong in its middle.
+    pub strike: Option<Strike>,
+}
+
+impl PlannedChange {
+    fn new(at_ms: u64, change: Change, dice: &mut Dice) -> Self {
+        let strike = match dice.below(6) {
+            0 => Some(Strike::First(dice.below(12))),
+            1 => Some(Strike::Leader(dice.below(40))),
+            2 => Some(Strike::All(dice.below(40_000))),
+            _ => None,
+        };
+        Self { at_ms, change, roll: dice.roll(), strike }
+    }
 }
 
 impl Plan {
@@ -57,7 +82,7 @@ impl Plan {
         let mut at_ms = plan.tick_ms * 4;
         while at_ms < plan.duration_ms {
             let change = dice.pick(&KINDS).unwrap_or(Change::Join);
-            plan.changes.push(PlannedChange { at_ms, change, roll: dice.roll() });
+            plan.changes.push(PlannedChange::new(at_ms, change, &mut dice));
             at_ms += dice.between(every_ms / 2, every_ms * 2);
         }
         plan
@@ -67,7 +92,7 @@ impl Plan {
         let sizes = [3, 5, 3, 1];
         for (number, size) in (1..).zip(sizes) {
             let at_ms = self.duration_ms * number / (sizes.len() as u64 + 1);
-            self.changes.push(PlannedChange { at_ms, change: Change::Size(size), roll: dice.roll() });
+            self.changes.push(PlannedChange::new(at_ms, Change::Size(size), dice));
         }
     }
 }

@@ -62,7 +62,13 @@ impl World {
             Fault::PowerLossAtOutput(outputs) => self.machine(id).outputs_left = Some(outputs),
             Fault::ProcessDies => self.crash(id, CrashOutcome::ProcessDied),
             Fault::DiskLost => self.lose_disk(id),
-            Fault::AllDie => ids.into_iter().for_each(|id| self.power_loss(id)),
+            Fault::AllDie => {
+                ids.into_iter()
+                    .filter(|id| self.machines[id].on)
+                    .collect::<Vec<_>>()
+                    .into_iter()
+                    .for_each(|id| self.power_loss(id));
+            }
             Fault::ReadFails(calls) => self.disk_fault(id, DiskFault::Read(calls)),
             Fault::WriteFails(calls) => self.disk_fault(id, DiskFault::Write(calls)),
             Fault::SyncFails(calls) => self.disk_fault(id, DiskFault::Sync(calls)),

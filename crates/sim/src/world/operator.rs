@@ -13,7 +13,7 @@ use crate::dice::Dice;
 use crate::invariants::known_ensemble;
 use crate::invariants::one_active_ensemble::Reign;
 use crate::membership::{CONFIG_FILE, MembershipChange};
-use crate::plan::{Change, PlannedChange};
+use crate::plan::{Change, PlannedChange, Strike};
 use crate::store::LogCommand;
 use crate::verdict::Check;
 
@@ -26,6 +26,8 @@ pub(super) struct Operator {
     wanted: Option<ReconfigRequest>,
     /// Members that leave with it.
     leaving: BTreeSet<ServerId>,
+    /// What goes wrong once it is proposed.
+    strike: Option<Strike>,
 }
 
 impl World {
@@ -38,7 +40,8 @@ impl World {
         self.story
             .tell(self.now_us, || format!("the operator wants {:?}: {}", planned.change, words(&request)));
         *self.tally.faults.entry("change wanted").or_default() += 1;
-        self.operator = Operator { leaving: leaving(&request, &now), wanted: Some(request) };
+        self.operator =
+            Operator { leaving: leaving(&request, &now), wanted: Some(request), strike: planned.strike };
         let joiners = self.operator.wanted.as_ref().map(|request| joiners(request, &now)).unwrap_or_default();
         for id in joiners {
             self.switch_on(id, &mut dice)?;
@@ -227,7 +230,23 @@ impl World {
             host.store.queue.push_back(LogCommand::Membership(change));
         }
         self.wake_log(id);
+        if !active {
+            self.strike_change(id);
+        }
         Ok(())
+    }
+
+    /// A server hears of a change: now is the time for what was planned to go wrong.
+    fn strike_change(&mut self, id: ServerId) {
+        let leads = self.leader() == Some(id);
+        match self.operator.strike {
+            Some(Strike::First(outputs)) if !leads => self.machine(id).outputs_left = Some(outputs),
+            Some(Strike::Leader(outputs)) if leads => self.machine(id).outputs_left = Some(outputs),
+            Some(Strike::All(us)) => self.at(self.now_us + us, Event::AllDie),
+            _ => return,
+        }
+        *self.tally.faults.entry("power lost in a change").or_default() += 1;
+        self.operator.strike = None;
     }
 
     /// What a server that leads goes by from here on.
