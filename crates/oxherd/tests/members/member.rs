@@ -55,6 +55,11 @@ impl Ensemble {
         self.wait_for_leader();
     }
 
+    /// Which member leads.
+    pub(crate) fn leader(&self) -> Option<usize> {
+        self.members.iter().position(|member| member.mode().as_deref() == Some("leader"))
+    }
+
     /// Waits until all members that run serve.
     pub(crate) fn wait_for_leader(&self) {
         let end = Instant::now() + PATIENCE;
