@@ -1,5 +1,6 @@
 //! A client port: accepts, applies the limits, and gives each link to a worker.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
@@ -9,6 +10,7 @@ use hashbrown::HashMap;
 use oxherd_replica::Connection;
 use oxherd_tree::ClientId;
 use parking_lot::Mutex;
+use tokio::net::tcp::OwnedReadHalf;
 use tokio::net::{TcpListener, TcpStream};
 use tracing::{debug, warn};
 
@@ -116,22 +118,31 @@ impl ClientPort {
     }
 
     async fn serve(&self, socket: std::net::TcpStream, peer: SocketAddr, client: ClientId) {
-        // Lingering would only hold the port; a reply that matters is flushed before the end.
-        let set = socket.set_nodelay(true);
-        let keep = socket2::SockRef::from(&socket).set_keepalive(self.limits.keep_alive);
-        let socket = match set.and(keep).and_then(|()| TcpStream::from_std(socket)) {
-            Ok(socket) => socket,
+        let (link, mut reader) = match self.link(socket, peer, client) {
+            Ok(link) => link,
             Err(error) => return debug!(%peer, %error, "the client is gone before it was served"),
         };
-        let connection = Connection::new(client, peer.ip().to_canonical(), Driver::now());
-        let (mut reader, writer) = socket.into_split();
-        let link = Arc::new(Link::new(client, peer, writer, connection));
         self.driver.add_link(&link);
         let opening = link.run(&mut reader, &self.driver, self.limits.greeting_timeout).await;
         if let Opening::Word(word, rest) = opening {
-            self.words.answer(&link, &mut reader, word, rest).await;
+            Box::pin(self.words.answer(&link, &mut reader, word, rest)).await;
         }
         self.driver.remove_link(&link);
+    }
+
+    /// Not part of the task's future, or what is moved here would make each task larger.
+    fn link(
+        &self,
+        socket: std::net::TcpStream,
+        peer: SocketAddr,
+        client: ClientId,
+    ) -> io::Result<(Arc<Link>, OwnedReadHalf)> {
+        // Lingering would only hold the port; a reply that matters is flushed before the end.
+        socket.set_nodelay(true)?;
+        socket2::SockRef::from(&socket).set_keepalive(self.limits.keep_alive)?;
+        let (reader, writer) = TcpStream::from_std(socket)?.into_split();
+        let connection = Connection::new(client, peer.ip().to_canonical(), Driver::now());
+        Ok((Arc::new(Link::new(client, peer, writer, connection)), reader))
     }
 }
 

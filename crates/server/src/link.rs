@@ -129,7 +129,9 @@ impl Link {
         driver: &Driver,
         greeting_timeout: Duration,
     ) -> Opening {
-        match tokio::time::timeout(greeting_timeout, self.greet(reader, driver)).await {
+        // In boxes of their own, which go again: a task is as large as the largest thing it may wait for.
+        let greeting = Box::pin(tokio::time::timeout(greeting_timeout, self.greet(reader, driver)));
+        match greeting.await {
             Ok(Opening::Session) => {}
             Ok(other) => return other,
             Err(_) => return Opening::Nothing,
@@ -175,7 +177,8 @@ impl Link {
         tokio::select! {
             biased;
             alive = self.read(reader, |bytes| self.process(bytes, driver, inputs)), if reading => alive,
-            result = self.socket.writable(), if blocked => {
+            // Smaller than the socket's own future, which each idle link would keep room for.
+            result = std::future::poll_fn(|context| self.socket.as_ref().poll_write_ready(context)), if blocked => {
                 self.write_out();
                 result.is_ok()
             }
