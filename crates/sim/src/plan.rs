@@ -1,10 +1,12 @@
 //! What one seed is: the size of the ensemble, its settings, and the faults with their times.
 
+mod aimed;
 mod changes;
 
 use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;
 
+pub use self::aimed::Moment;
 pub use self::changes::{Change, PlannedChange, Strike};
 
 use crate::bug::World;
@@ -55,6 +57,10 @@ pub enum Fault {
     StaleNotification,
     /// The links of clients of this server break.
     ClientsCutOff,
+    /// Nothing passes between whoever leads and all others, for so many ms.
+    LeaderCutOff(u64),
+    /// The machine dies so many outputs after the next such moment.
+    PowerLossAfter(Moment, u64),
 }
 
 /// A fault, when, and of which server.
@@ -169,6 +175,7 @@ impl Plan {
             changes: Vec::new(),
         };
         plan.faults = plan.choose_faults(&mut dice);
+        plan.aim();
         plan
     }
 
@@ -309,7 +316,7 @@ mod tests {
                 distinct.push(kind)
             }
         });
-        assert_eq!(distinct.len(), 18);
+        assert_eq!(distinct.len(), 20);
     }
 
     #[test]

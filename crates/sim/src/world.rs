@@ -22,7 +22,7 @@ use crate::dice::Dice;
 use crate::host::Host;
 use crate::judge::Judge;
 use crate::network::Network;
-use crate::plan::{Fault, Plan};
+use crate::plan::{Fault, Moment, Plan};
 use crate::story::Story;
 use crate::trace::Recorder;
 use crate::verdict::{Breach, Check};
@@ -87,6 +87,8 @@ struct Machine {
     timer_us: u64,
     /// Outputs until it dies.
     outputs_left: Option<u64>,
+    /// After which moment it is to die, and how many outputs later.
+    aimed: Option<(Moment, u64)>,
     /// What a power loss at a planned call leaves.
     outcome: CrashOutcome,
     /// A bit is to turn before the next start.

@@ -33,6 +33,8 @@ pub(super) fn name(fault: Fault) -> &'static str {
         Fault::ClockJump(_) => "wall clock jumps",
         Fault::StaleNotification => "stale notification",
         Fault::ClientsCutOff => "clients cut off",
+        Fault::LeaderCutOff(_) => "leader cut off",
+        Fault::PowerLossAfter(..) => "power to be lost after a cut or an epoch",
     }
 }
 
@@ -60,6 +62,7 @@ impl World {
                 machine.disk.crash_at(machine.disk.calls() + calls);
             }
             Fault::PowerLossAtOutput(outputs) => self.machine(id).outputs_left = Some(outputs),
+            Fault::PowerLossAfter(moment, outputs) => self.machine(id).aimed = Some((moment, outputs)),
             Fault::ProcessDies => self.crash(id, CrashOutcome::ProcessDied),
             Fault::DiskLost => self.lose_disk(id),
             Fault::AllDie => {
@@ -86,6 +89,13 @@ impl World {
         Ok(())
     }
 
+    fn cut_off(&mut self, id: ServerId, ms: u64) {
+        for other in self.ids().into_iter().filter(|other| *other != id) {
+            self.network.cut(id, other, self.now_us + ms * 1000);
+            self.network.cut(other, id, self.now_us + ms * 1000);
+        }
+    }
+
     fn strike_links(&mut self, id: ServerId, fault: Fault) {
         let others: Vec<ServerId> = self.ids().into_iter().filter(|other| *other != id).collect();
         match fault {
@@ -94,11 +104,10 @@ impl World {
                     self.network.cut(id, other, self.now_us + ms * 1000);
                 }
             }
-            Fault::Isolated(ms) => {
-                for other in others {
-                    self.network.cut(id, other, self.now_us + ms * 1000);
-                    self.network.cut(other, id, self.now_us + ms * 1000);
-                }
+            Fault::Isolated(ms) => self.cut_off(id, ms),
+            Fault::LeaderCutOff(ms) => {
+                let id = self.leader().unwrap_or(id);
+                self.cut_off(id, ms);
             }
             Fault::LinksBreak => self.break_links(id),
             // A longer stall would let what comes now overtake what waits for the end of the first.

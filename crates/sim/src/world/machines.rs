@@ -18,6 +18,7 @@ use crate::host::{Effect, Host};
 use crate::invariants::needless_stop;
 use crate::lying::{Lies, LyingDisk};
 use crate::membership::{self, MembershipFiles};
+use crate::plan::Moment;
 use crate::restore::restore;
 use crate::store::{Done, LogCommand, Store};
 use crate::verdict::{Breach, Check};
@@ -45,6 +46,7 @@ impl Machine {
             outcome: CrashOutcome::Lost,
             flip: None,
             is_dark: false,
+            aimed: None,
             excused: false,
         }
     }
@@ -398,7 +400,21 @@ impl World {
             StorageEvent::SnapshotInstalled(zxid) => self.judge.installed(id, *zxid),
             _ => {}
         }
+        self.aim(id, event);
         Ok(())
+    }
+
+    /// Power is lost some outputs later when this was the moment aimed at.
+    fn aim(&mut self, id: ServerId, event: &StorageEvent) {
+        let moment = match event {
+            StorageEvent::Truncated(_) => Moment::Cut,
+            StorageEvent::CurrentEpochStored(_) => Moment::Epoch,
+            _ => return,
+        };
+        let machine = self.machine(id);
+        if let Some((_, outputs)) = machine.aimed.take_if(|(aimed, _)| *aimed == moment) {
+            machine.outputs_left = Some(outputs);
+        }
     }
 
     /// Tells the replica what storage has done.

@@ -49,7 +49,7 @@ impl World {
         Ok(())
     }
 
-    fn leader(&self) -> Option<ServerId> {
+    pub(super) fn leader(&self) -> Option<ServerId> {
         let leads = |role: Role| matches!(role, Role::Leading { .. });
         let mut hosts = self.machines.iter().filter_map(|(id, machine)| Some((*id, machine.host.as_ref()?)));
         hosts.find(|(_, host)| leads(host.role)).map(|(id, _)| id)
