@@ -72,6 +72,47 @@ async fn a_member_moves_to_other_ports_for_clients_learners_and_votes() {
     ensemble.members[moving].session().await.get_data("/moved", false).await.expect("it is still there");
 }
 
+#[tokio::test]
+async fn an_ensemble_grows_from_one_to_five_and_shrinks_to_one_again() {
+    let mut ensemble = Ensemble::of(5, "");
+    let ports = free_ports(10);
+    let spec = |number: usize, client: u16| {
+        place(number, [ports[2 * number - 2], ports[2 * number - 1], client], "participant")
+    };
+    let specs: Vec<String> =
+        ensemble.members.iter().map(|member| spec(member.number, member.client_port)).collect();
+    for (size, former) in [(1, 0), (3, 1), (5, 3), (3, 5), (1, 3)] {
+        let changed = former.min(size)..former.max(size);
+        for number in changed.clone().filter(|_| size > former) {
+            // A joiner knows those that are there, and itself.
+            let known = [&specs[..former], &specs[number..=number]].concat().join("\n");
+            ensemble.members[number].configure(&format!("{LINES}\n{known}\n"));
+            ensemble.members[number].start();
+        }
+        let wanted = match changed {
+            _ if former == 0 => None,
+            changed if size > former => Some(joining(specs[changed].join(","))),
+            changed => {
+                let leaving = changed.map(|number| (number + 1).to_string()).collect::<Vec<_>>().join(",");
+                Some(Reconfiguration { leaving: Some(leaving), ..Reconfiguration::default() })
+            }
+        };
+        if let Some(wanted) = wanted {
+            change(&ensemble.members[0], &wanted).await;
+        }
+        for member in &mut ensemble.members[size..] {
+            member.kill();
+        }
+        ensemble.wait_for_leader();
+        let told = config(&ensemble.members[0]).await;
+        let members: Vec<&str> = told.lines().filter(|line| line.starts_with("server.")).collect();
+        assert_eq!(members, specs[..size], "of {size}");
+        let client = ensemble.members[size - 1].session().await;
+        let path = format!("/of{size}-after{former}");
+        client.create(&path, None, open_acl(), CreateMode::Persistent).await.expect("it serves");
+    }
+}
+
 /// Writes until it is over; how many were acknowledged.
 async fn write(servers: String, over: Arc<AtomicBool>) -> usize {
     let options = ClientOptions { timeout_ms: 10_000, ..ClientOptions::default() };

@@ -13,7 +13,7 @@ use oxherd_client::{Client, ClientOptions};
 /// Bound of every wait: far above what a busy machine needs.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Three members that are not started yet.
+/// Members that are not started yet.
 pub(crate) struct Ensemble {
     pub(crate) members: Vec<Member>,
     _dir: tempfile::TempDir,
@@ -27,12 +27,17 @@ pub(crate) struct Member {
 }
 
 impl Ensemble {
-    /// `lines` are more lines of every configuration.
+    /// Three members; `lines` are more lines of every configuration.
     pub(crate) fn new(lines: &str) -> Self {
+        Self::of(3, lines)
+    }
+
+    /// So many members.
+    pub(crate) fn of(count: usize, lines: &str) -> Self {
         let dir = tempfile::tempdir().expect("a directory");
-        let ports = free_ports(9);
+        let ports = free_ports(3 * count);
         let mut servers = String::new();
-        for (each, pair) in ports[3..].chunks(2).enumerate() {
+        for (each, pair) in ports[count..].chunks(2).enumerate() {
             let _ = writeln!(servers, "server.{}=127.0.0.1:{}:{}", each + 1, pair[0], pair[1]);
         }
         let member = |number: usize| {
@@ -47,7 +52,7 @@ impl Ensemble {
             member.configure(&format!("{servers}{lines}\n"));
             member
         };
-        Self { members: (1..=3).map(member).collect(), _dir: dir }
+        Self { members: (1..=count).map(member).collect(), _dir: dir }
     }
 
     pub(crate) fn start(&mut self) {
