@@ -47,7 +47,7 @@ pub(crate) struct LearnerLink {
     extra: Option<Zxid>,
     /// What the ACK of NEWLEADER will make durable there.
     brought_to: Zxid,
-    /// Commits from one that changes the ensemble on; they go out behind UPTODATE.
+    /// Proposals and commits from a change of the ensemble on; they go out behind UPTODATE.
     held: Vec<QuorumPacket>,
     heard: Instant,
     slow: OldestUnacked,
@@ -56,6 +56,20 @@ pub(crate) struct LearnerLink {
 impl LearnerLink {
     fn is_forwarded(&self) -> bool {
         matches!(self.stage, Stage::Synchronizing { .. } | Stage::Synced)
+    }
+
+    /// Sends a proposal or a commit. A follower that owes the ACK of NEWLEADER gets a change of the ensemble, and
+    /// all behind it, after UPTODATE. The original takes the ensemble that NEWLEADER tells for the last one
+    /// proposed, whatever proposal it had before; it looks for a committed change in the first proposal behind
+    /// NEWLEADER only; and what NEWLEADER tells is in force for it at UPTODATE, agreed on or not.
+    // Java: Learner.syncWithLeader, QuorumPeer.setLastSeenQuorumVerifier
+    fn forward(&mut self, link: LinkId, packet: QuorumPacket, changes: bool, local: &mut Local) {
+        let waits = self.stage != Stage::Synced && !self.observer && (changes || !self.held.is_empty());
+        if waits {
+            self.held.push(packet);
+        } else {
+            local.send(link, packet);
+        }
     }
 }
 
@@ -413,7 +427,8 @@ impl Learners {
         if !learner.observer && !self.observers_only {
             let end = local.history.appended();
             for (zxid, payload) in synchronize::kept_between(&local.history, bounds.committed, end) {
-                local.send(link, packet::with_data(PacketType::Proposal, zxid, payload));
+                let changes = packet::reconfig_text(&payload).is_some();
+                learner.forward(link, packet::with_data(PacketType::Proposal, zxid, payload), changes, local);
             }
         }
         let config = Bytes::from(local.members.agreed_in(bounds.epoch).to_string());
@@ -441,9 +456,11 @@ impl Learners {
     /// To every voter that is forwarded to.
     pub(crate) fn propose(&mut self, zxid: Zxid, payload: &Bytes, local: &mut Local) {
         let now = local.maybe_now();
+        let changes = packet::reconfig_text(payload).is_some();
         for (link, learner) in self.links.iter_mut().filter(|(_, learner)| !learner.observer) {
             if learner.is_forwarded() {
-                local.send(*link, packet::with_data(PacketType::Proposal, zxid, payload.clone()));
+                let proposal = packet::with_data(PacketType::Proposal, zxid, payload.clone());
+                learner.forward(*link, proposal, changes, local);
             }
             if let (Stage::Synced, Some(now)) = (learner.stage, now) {
                 learner.slow.proposed(zxid, now);
@@ -459,19 +476,12 @@ impl Learners {
             } else {
                 packet::plain(PacketType::Commit, zxid)
             };
-            if learner.held.is_empty() {
-                local.send(*link, packet);
-            } else {
-                learner.held.push(packet);
-            }
+            learner.forward(*link, packet, false, local);
         }
     }
 
     /// As [`Self::commit`], for a txn that changes the ensemble: the packets say who leads from here on.
-    ///
-    /// To a follower that owes the ACK of NEWLEADER it is held back, with the commits behind it, until UPTODATE:
-    /// the original looks for the change in the first proposal behind NEWLEADER only, and would never obey it.
-    // Java: Leader.commitAndActivate, Leader.informAndActivate, Learner.syncWithLeader
+    // Java: Leader.commitAndActivate, Leader.informAndActivate
     pub(crate) fn commit_and_activate(
         &mut self,
         zxid: Zxid,
@@ -487,11 +497,7 @@ impl Learners {
             } else {
                 packet::with_data(PacketType::CommitAndActivate, zxid, designated.clone())
             };
-            if !learner.observer && learner.stage != Stage::Synced {
-                learner.held.push(packet);
-            } else {
-                local.send(*link, packet);
-            }
+            learner.forward(*link, packet, true, local);
         }
     }
 
