@@ -103,7 +103,7 @@ pub(crate) fn restore<D: Disk>(
     let mut explained = true;
     if let Some(recent_max) = member {
         let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
-        explained = !is_empty || is_marked(disk, layout)?;
+        explained = (!is_empty || is_marked(disk, layout)?) && !layout.is_incomplete(disk)?;
         durable = durable_state(disk, layout, &recovery, &sink.txns, recent_max)?;
         durable.last_zxid = explained.then_some(recovery.last_zxid);
     }

@@ -280,6 +280,7 @@ impl Store {
             }
             StorageCommand::StoreCurrentEpoch(epoch) => {
                 write_epoch(&self.disk, &self.layout.snap_dir, EpochFile::Current, epoch)?;
+                self.layout.set_incomplete(&self.disk, false)?;
                 StorageEvent::CurrentEpochStored(epoch)
             }
             StorageCommand::Truncate(zxid) => StorageEvent::Truncated(self.truncate(zxid, done)?),
@@ -294,12 +295,15 @@ impl Store {
     }
 
     fn truncate(&mut self, zxid: Zxid, done: &mut Vec<Done>) -> Result<Zxid, StorageError> {
-        self.remove_snapshots_after(zxid)?;
+        if self.has_snapshot_after(zxid)? {
+            self.layout.set_incomplete(&self.disk, true)?;
+        }
         if self.bug == Some(Bug::TruncWithoutSync) {
             self.truncate_without_sync(zxid)?;
         } else {
             self.log.truncate(zxid)?;
         }
+        self.remove_snapshots(|of| of > zxid)?;
         let (tree, sessions, last) = reload(&self.reading_disk(), &self.layout)?;
         if self.bug != Some(Bug::Zk5094) {
             done.push(Done::Tree(Box::new(tree), sessions));
@@ -320,11 +324,27 @@ impl Store {
         if forgets { self.disk.with(CUT_LIES) } else { self.disk.clone() }
     }
 
-    fn remove_snapshots_after(&self, zxid: Zxid) -> Result<(), StorageError> {
-        for file in snapshots(&self.disk, &self.layout.snap_dir)? {
-            if file.zxid > zxid {
-                remove(&self.disk, &file.path)?;
+    fn log_goes_beyond(&self, zxid: Zxid) -> Result<bool, StorageError> {
+        for file in log_files(&self.disk, &self.layout.log_dir)?.iter().rev() {
+            let Some(mut reader) = LogReader::open(&self.disk, &file.path)? else { continue };
+            let mut last = None;
+            while let Some(record) = reader.next_record()? {
+                last = Some(record.zxid);
             }
+            if let Some(last) = last {
+                return Ok(last > zxid);
+            }
+        }
+        Ok(false)
+    }
+
+    fn has_snapshot_after(&self, zxid: Zxid) -> Result<bool, StorageError> {
+        Ok(snapshots(&self.disk, &self.layout.snap_dir)?.iter().any(|file| file.zxid > zxid))
+    }
+
+    fn remove_snapshots(&self, given_up: impl Fn(Zxid) -> bool) -> Result<(), StorageError> {
+        for file in snapshots(&self.disk, &self.layout.snap_dir)?.iter().filter(|file| given_up(file.zxid)) {
+            remove(&self.disk, &file.path)?;
         }
         Ok(())
     }
@@ -341,9 +361,13 @@ impl Store {
         let Ok(LoadProgress::Done { .. }) = loader.push(&body) else { return refused };
         let Ok((mut tree, sessions)) = loader.finish() else { return refused };
         tree.set_last_zxid(zxid);
+        if self.log_goes_beyond(zxid)? || self.has_snapshot_after(zxid)? {
+            self.layout.set_incomplete(&self.disk, true)?;
+        }
         self.forget_log_after(zxid)?;
-        self.remove_snapshots_after(zxid)?;
+        self.remove_snapshots(|of| of > zxid)?;
         write_snapshot(self.disk.clone(), &self.layout, &mut tree, &sessions)?;
+        self.remove_snapshots(|of| of < zxid)?;
         self.log.roll();
         done.push(Done::Tree(Box::new(tree), sessions));
         Ok(StorageEvent::SnapshotInstalled(zxid))

@@ -65,26 +65,33 @@ impl LogThread {
     /// Cuts the log; the tree is read anew, for it may hold what was cut. Where it ends now.
     fn truncate(&mut self, zxid: Zxid) -> Result<Zxid, StorageError> {
         info!(%zxid, "the leader's history is shorter: cutting the log");
-        self.remove_snapshots_after(zxid)?;
+        if self.has_snapshot_after(zxid)? {
+            // An older snapshot and the log may end before `zxid`.
+            self.layout.set_incomplete(&OsDisk, true)?;
+        }
         self.log.truncate(zxid)?;
+        self.remove_snapshots(|of| of > zxid)?;
         let mut reloaded = data::reload(&self.layout, self.tree)?;
         reloaded.tree.set_last_zxid(reloaded.last_zxid);
         self.driver.replace_tree(reloaded.tree, &reloaded.sessions);
         Ok(reloaded.last_zxid)
     }
 
-    fn remove_snapshots_after(&self, zxid: Zxid) -> Result<(), StorageError> {
-        for file in snapshots(&OsDisk, &self.layout.snap_dir)? {
-            if file.zxid > zxid {
-                warn!(path = %file.path.display(), "removing a snapshot of a history that was given up");
-                remove(&file.path)?;
-            }
+    fn has_snapshot_after(&self, zxid: Zxid) -> Result<bool, StorageError> {
+        Ok(snapshots(&OsDisk, &self.layout.snap_dir)?.iter().any(|file| file.zxid > zxid))
+    }
+
+    fn remove_snapshots(&self, given_up: impl Fn(Zxid) -> bool) -> Result<(), StorageError> {
+        for file in snapshots(&OsDisk, &self.layout.snap_dir)?.iter().filter(|file| given_up(file.zxid)) {
+            warn!(path = %file.path.display(), "removing a snapshot of a history that was given up");
+            remove(&file.path)?;
         }
         Ok(())
     }
 
     /// Takes the tree that the leader sends: log first, so that nothing of the former history lies behind
-    /// the snapshot; then the snapshot; then memory.
+    /// the snapshot; then the snapshot; then memory. Older snapshots go: from one of them the log leads
+    /// to the leader's tree over a hole, or over txns that were given up.
     fn install(&mut self, link: LinkId, zxid: Zxid) -> Result<StorageEvent, StorageError> {
         let Some(peers) = self.driver.peers() else { return Ok(StorageEvent::SnapshotRefused(zxid)) };
         let Installed { mut tree, sessions } = match peers.wait_for_install(link) {
@@ -95,13 +102,14 @@ impl LogThread {
             }
         };
         tree.set_last_zxid(zxid);
-        if self.log_goes_beyond(zxid)? {
+        if self.log_goes_beyond(zxid)? || self.has_snapshot_after(zxid)? {
             // Were it to die before the rest comes, it must not vote with less than it has acknowledged.
             self.layout.set_incomplete(&OsDisk, true)?;
         }
         self.forget_log_after(zxid)?;
-        self.remove_snapshots_after(zxid)?;
+        self.remove_snapshots(|of| of > zxid)?;
         crate::snapshot_thread::write_first(&self.config, &self.layout, &mut tree, &sessions)?;
+        self.remove_snapshots(|of| of < zxid)?;
         self.log.roll();
         self.driver.replace_tree(tree, &sessions);
         info!(%zxid, "the leader's tree is in place");
@@ -109,12 +117,15 @@ impl LogThread {
     }
 
     fn log_goes_beyond(&self, zxid: Zxid) -> Result<bool, StorageError> {
-        let files = log_files(&OsDisk, &self.layout.log_dir)?;
-        let Some(newest) = files.last() else { return Ok(false) };
-        let Some(mut reader) = LogReader::open(&OsDisk, &newest.path)? else { return Ok(false) };
-        while let Some(record) = reader.next_record()? {
-            if record.zxid > zxid {
-                return Ok(true);
+        for file in log_files(&OsDisk, &self.layout.log_dir)?.iter().rev() {
+            let Some(mut reader) = LogReader::open(&OsDisk, &file.path)? else { continue };
+            let mut last = None;
+            while let Some(record) = reader.next_record()? {
+                last = Some(record.zxid);
+            }
+            // One that was begun and not written to says nothing.
+            if let Some(last) = last {
+                return Ok(last > zxid);
             }
         }
         Ok(false)
