@@ -17,6 +17,11 @@ use crate::packet;
 use crate::storage::{ReadId, StorageCommand};
 use crate::synchronize::{self, Bounds, Plan};
 
+/// Most bytes that wait for one learner's ACK of NEWLEADER; more, and it has to come again.
+const HELD_BYTES_MAX: usize = 512 << 20;
+/// What a packet that waits takes beside its data, roughly.
+const HELD_BYTES_EACH: usize = 96;
+
 /// How far a learner has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -47,8 +52,9 @@ pub(crate) struct LearnerLink {
     extra: Option<Zxid>,
     /// What the ACK of NEWLEADER will make durable there.
     brought_to: Zxid,
-    /// Proposals and commits from a change of the ensemble on; they go out behind UPTODATE.
+    /// What is proposed and committed behind NEWLEADER; it goes out behind UPTODATE.
     held: Vec<QuorumPacket>,
+    held_bytes: usize,
     heard: Instant,
     slow: OldestUnacked,
 }
@@ -58,17 +64,17 @@ impl LearnerLink {
         matches!(self.stage, Stage::Synchronizing { .. } | Stage::Synced)
     }
 
-    /// Sends a proposal or a commit. A follower that owes the ACK of NEWLEADER gets a change of the ensemble, and
-    /// all behind it, after UPTODATE. The original takes the ensemble that NEWLEADER tells for the last one
-    /// proposed, whatever proposal it had before; it looks for a committed change in the first proposal behind
-    /// NEWLEADER only; and what NEWLEADER tells is in force for it at UPTODATE, agreed on or not.
-    // Java: Learner.syncWithLeader, QuorumPeer.setLastSeenQuorumVerifier
-    fn forward(&mut self, link: LinkId, packet: QuorumPacket, changes: bool, local: &mut Local) {
-        let waits = self.stage != Stage::Synced && !self.observer && (changes || !self.held.is_empty());
-        if waits {
-            self.held.push(packet);
-        } else {
+    /// Sends a proposal or a commit. A follower that owes the ACK of NEWLEADER gets it behind UPTODATE: between the
+    /// two the original stumbles. It falls over the COMMIT of a proposal that came before NEWLEADER, overlooks the
+    /// change of an ensemble unless it is the first proposal, and takes the ensemble that NEWLEADER tells for the
+    /// last one proposed. It would log and acknowledge nothing of it before UPTODATE anyway.
+    // Java: Learner.syncWithLeader (ZOOKEEPER-4394), QuorumPeer.setLastSeenQuorumVerifier
+    fn forward(&mut self, link: LinkId, packet: QuorumPacket, local: &mut Local) {
+        if self.stage == Stage::Synced || self.observer {
             local.send(link, packet);
+        } else {
+            self.held_bytes += packet.data.as_ref().map_or(0, Bytes::len) + HELD_BYTES_EACH;
+            self.held.push(packet);
         }
     }
 }
@@ -157,6 +163,7 @@ impl Learners {
             extra: None,
             brought_to: Zxid::ZERO,
             held: Vec::new(),
+            held_bytes: 0,
             heard: local.now(),
             slow: OldestUnacked::default(),
         };
@@ -419,7 +426,7 @@ impl Learners {
         true
     }
 
-    /// What is proposed and not committed, for voters, and then NEWLEADER.
+    /// NEWLEADER; what is proposed and not committed follows behind UPTODATE.
     // Java: Leader.startForwarding
     fn finish(&mut self, link: LinkId, bounds: Bounds, local: &mut Local) {
         let Some(learner) = self.links.get_mut(&link) else { return };
@@ -427,8 +434,7 @@ impl Learners {
         if !learner.observer && !self.observers_only {
             let end = local.history.appended();
             for (zxid, payload) in synchronize::kept_between(&local.history, bounds.committed, end) {
-                let changes = packet::reconfig_text(&payload).is_some();
-                learner.forward(link, packet::with_data(PacketType::Proposal, zxid, payload), changes, local);
+                learner.forward(link, packet::with_data(PacketType::Proposal, zxid, payload), local);
             }
         }
         let config = Bytes::from(local.members.agreed_in(bounds.epoch).to_string());
@@ -441,7 +447,8 @@ impl Learners {
         for (link, learner) in &mut self.links {
             if learner.stage == Stage::Synced && one.is_none_or(|one| one == *link) {
                 local.send(*link, packet::plain(PacketType::UpToDate, Zxid(-1)));
-                learner.held.drain(..).for_each(|packet| local.send(*link, packet));
+                std::mem::take(&mut learner.held).into_iter().for_each(|packet| local.send(*link, packet));
+                learner.held_bytes = 0;
             }
         }
     }
@@ -456,11 +463,10 @@ impl Learners {
     /// To every voter that is forwarded to.
     pub(crate) fn propose(&mut self, zxid: Zxid, payload: &Bytes, local: &mut Local) {
         let now = local.maybe_now();
-        let changes = packet::reconfig_text(payload).is_some();
         for (link, learner) in self.links.iter_mut().filter(|(_, learner)| !learner.observer) {
             if learner.is_forwarded() {
                 let proposal = packet::with_data(PacketType::Proposal, zxid, payload.clone());
-                learner.forward(*link, proposal, changes, local);
+                learner.forward(*link, proposal, local);
             }
             if let (Stage::Synced, Some(now)) = (learner.stage, now) {
                 learner.slow.proposed(zxid, now);
@@ -476,7 +482,7 @@ impl Learners {
             } else {
                 packet::plain(PacketType::Commit, zxid)
             };
-            learner.forward(*link, packet, false, local);
+            learner.forward(*link, packet, local);
         }
     }
 
@@ -497,7 +503,7 @@ impl Learners {
             } else {
                 packet::with_data(PacketType::CommitAndActivate, zxid, designated.clone())
             };
-            learner.forward(*link, packet, true, local);
+            learner.forward(*link, packet, local);
         }
     }
 
@@ -521,6 +527,11 @@ impl Learners {
             let limit = if learner.stage == Stage::Synced { sync } else { init };
             if now > learner.heard + limit {
                 Some(format!("nothing heard from server {} for {limit:?}", learner.server))
+            } else if learner.held_bytes > HELD_BYTES_MAX {
+                Some(format!(
+                    "server {} synchronizes too slowly: {HELD_BYTES_MAX} bytes wait",
+                    learner.server
+                ))
             } else if learner.slow.is_older_than(sync, now) {
                 Some(format!("server {} did not acknowledge a proposal for {sync:?}", learner.server))
             } else {
