@@ -24,9 +24,14 @@ impl Sizes {
     /// Notes a size in bytes.
     pub fn add(&self, size: i64) {
         self.last.store(size, Relaxed);
-        let _ =
-            self.least.fetch_update(Relaxed, Relaxed, |least| (least == -1 || size < least).then_some(size));
-        self.greatest.fetch_max(size, Relaxed);
+        // The extremes change seldom; a plain read spares the exchange.
+        let is_less = |least: i64| least == -1 || size < least;
+        if is_less(self.least.load(Relaxed)) {
+            let _ = self.least.fetch_update(Relaxed, Relaxed, |least| is_less(least).then_some(size));
+        }
+        if size > self.greatest.load(Relaxed) {
+            self.greatest.fetch_max(size, Relaxed);
+        }
     }
 
     /// Last, least and greatest.

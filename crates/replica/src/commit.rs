@@ -6,7 +6,7 @@ use oxherd_proto::{
     Create2Response, CreateResponse, ErrorCode, GetDataResponse, Jute, OpCode, SessionId, SyncRequest,
     TxnHeader, TxnRecord, Xid, Zxid, encode_multi_results,
 };
-use oxherd_tree::{Change, ChangeKind, ClientId, Outcome, Tree};
+use oxherd_tree::{Change, ChangeKind, ClientId, Outcome, Told, Tree};
 use oxherd_zab::{LinkId, Role};
 
 use crate::audit;
@@ -89,6 +89,12 @@ impl Exclusive<'_> {
     ) -> Option<SessionChange> {
         self.changes.clear();
         let outcome = self.tree.apply_prepared(header, record, digest, self.changes);
+        // Two clocks are compared, so it may come out negative.
+        // Java: FinalRequestProcessor.applyRequest
+        let latency_ms = self.now.unix_ms - header.time;
+        if latency_ms >= 0 {
+            self.statistics.metrics.propagation_latency.add(latency_ms);
+        }
         self.fire(header.zxid);
         if let Waiter::Write { client, xid, op, refusal } = waiter {
             let outcome = match (outcome, refusal) {
@@ -144,7 +150,7 @@ impl Exclusive<'_> {
         let changes = std::mem::take(self.changes);
         let watches = self.watches;
         for change in &changes {
-            watches.lock().trigger(change, &mut |client, event| {
+            let told = watches.lock().trigger(change, &mut |client, event| {
                 let side = Side {
                     tree: self.tree,
                     watches,
@@ -156,8 +162,28 @@ impl Exclusive<'_> {
                 };
                 self.clients.with(client, &mut |connection| connection.notify(&event, zxid, &side));
             });
+            self.note_told(change.kind, told);
         }
         *self.changes = changes;
+    }
+
+    /// Counts the watches that a change fired; where there was none, nothing is noted.
+    // Java: WatchManager.triggerWatch
+    fn note_told(&self, kind: ChangeKind, told: Told) {
+        let metrics = &self.statistics.metrics;
+        let of_node = match kind {
+            ChangeKind::Created => &metrics.node_created_watch_count,
+            ChangeKind::Deleted => &metrics.node_deleted_watch_count,
+            ChangeKind::DataChanged => &metrics.node_changed_watch_count,
+        };
+        let counts = [
+            (of_node, told.data),
+            (&metrics.node_deleted_watch_count, told.children),
+            (&metrics.node_children_watch_count, told.parent),
+        ];
+        for (summary, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            summary.add(i64::try_from(count).unwrap_or(i64::MAX));
+        }
     }
 
     fn answer(&mut self, client: ClientId, xid: Xid, op: OpCode, outcome: Outcome) {

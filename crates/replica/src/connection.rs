@@ -69,6 +69,11 @@ pub enum Close {
     Now,
 }
 
+/// Bytes of the length before a frame.
+const FRAME_HEAD_LEN: usize = 4;
+/// Bytes of a reply's header: xid, zxid, error.
+const REPLY_HEADER_LEN: usize = 16;
+
 #[derive(Debug)]
 enum Phase {
     /// Nothing came yet.
@@ -223,6 +228,7 @@ impl Connection {
     fn handle_frame(&mut self, frame: Bytes, side: &Side<'_>, inputs: &mut Vec<Input>) {
         self.traffic.received += 1;
         side.statistics.packets_received.add(1);
+        side.statistics.metrics.bytes_received_count.add(len_i64(frame.len() + FRAME_HEAD_LEN));
         match self.phase {
             Phase::Greeting => self.handle_connect(frame, side, inputs),
             Phase::Connecting => unreachable!("a connecting link is paused"),
@@ -269,6 +275,7 @@ impl Connection {
         if request.session == SessionId(0) {
             self.enter_connect(connect, side, inputs);
         } else {
+            side.statistics.metrics.connection_revalidate_count.add(1);
             inputs.push(Input::Connect(connect));
         }
     }
@@ -474,6 +481,7 @@ impl Connection {
             body(&mut self.outbox);
         }
         end_frame(&mut self.outbox, at);
+        self.note_reply(at, side);
         self.answered(op, xid, zxid, received, side);
         if op == OpCode::CloseSession && error == ErrorCode::Ok {
             self.close(Close::AfterFlush);
@@ -514,12 +522,25 @@ impl Connection {
     fn serve(&mut self, request: &Request, side: &Side<'_>) {
         let zxid = side.tree.last_zxid();
         let caller = read::Caller { client: self.client, session: self.session, ids: &self.ids };
+        let at = self.outbox.len();
         read::answer(request, &caller, side, &mut self.outbox);
+        // What a client is told before the answer to its watches is no part of that answer, which has no record.
+        let is_rearmed = matches!(request.op, OpCode::SetWatches | OpCode::SetWatches2);
+        let bare = self.outbox.len().saturating_sub(FRAME_HEAD_LEN + REPLY_HEADER_LEN);
+        self.note_reply(if is_rearmed { bare } else { at }, side);
         side.outstanding.end_large(request.large);
         self.answered(request.op, request.xid, zxid, request.received, side);
         if request.op == OpCode::CloseSession {
             self.close(Close::AfterFlush);
         }
+    }
+
+    /// Counts the reply that begins at `at` in the outbox; its bytes without the length before it.
+    // Java: FinalRequestProcessor.processRequest, ServerCnxn.serialize
+    fn note_reply(&self, at: usize, side: &Side<'_>) {
+        let len = len_i64(self.outbox.len().saturating_sub(at + FRAME_HEAD_LEN));
+        side.statistics.metrics.response_bytes.add(len);
+        side.statistics.response_sizes.add(len);
     }
 
     fn answered(&mut self, op: OpCode, xid: Xid, zxid: Zxid, received: Instant, side: &Side<'_>) {
@@ -537,7 +558,12 @@ impl Connection {
         if !side.options.skip_acl && !oxherd_tree::permits(event.acl, auth::perms::READ, &self.ids) {
             return;
         }
+        let at = self.outbox.len();
         read::encode_event(event.kind, event.path, zxid, &mut self.outbox);
+        // Java: NIOServerCnxn.process
+        let len = len_i64(self.outbox.len().saturating_sub(at + FRAME_HEAD_LEN));
+        side.statistics.metrics.watch_bytes.add(len);
+        side.statistics.response_sizes.add(len);
         self.traffic.sent += 1;
         side.statistics.packets_sent.add(1);
         if self.outbox.len() + self.unsent > OUTBOX_BYTES_MAX {
@@ -634,6 +660,10 @@ impl Connection {
     pub fn reset_traffic(&mut self) {
         self.traffic.reset();
     }
+}
+
+fn len_i64(len: usize) -> i64 {
+    i64::try_from(len).unwrap_or(i64::MAX)
 }
 
 /// Whether a client may send this operation by itself.

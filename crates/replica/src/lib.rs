@@ -37,7 +37,7 @@ pub use limits::{
 };
 pub use options::ClientOptions;
 pub use prepare::{Origin, PrepareOptions, WriteRequest};
-pub use replica::{LocalSessionOptions, ProposalLen, Recovered, Replica, ReplicaOptions};
+pub use replica::{LocalSessionOptions, Recovered, Replica, ReplicaOptions};
 pub use session::{Pulse, Sessions};
 pub use snapshot::SnapshotOptions;
 pub use traffic::{Latency, LinkTraffic};

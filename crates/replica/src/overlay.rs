@@ -31,6 +31,14 @@ pub(crate) struct Overlay {
     digest: Option<u64>,
     /// What the changes of the multi under way replaced, oldest first.
     replaced: Option<Replaced>,
+    traffic: OverlayTraffic,
+}
+
+/// Changes that came and went since this was taken last.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct OverlayTraffic {
+    pub(crate) queued: i64,
+    pub(crate) removed: i64,
 }
 
 /// The newest pending change of a path.
@@ -98,11 +106,17 @@ impl Default for Overlay {
             queue: VecDeque::new(),
             digest: None,
             replaced: None,
+            traffic: OverlayTraffic::default(),
         }
     }
 }
 
 impl Overlay {
+    /// What is to be counted since the last time.
+    pub(crate) fn take_traffic(&mut self) -> OverlayTraffic {
+        std::mem::take(&mut self.traffic)
+    }
+
     /// Forgets what is applied by now: every change up to `zxid`.
     // Java: ZooKeeperServer.processTxn
     pub(crate) fn applied(&mut self, zxid: Zxid) {
@@ -114,6 +128,7 @@ impl Overlay {
                 self.by_path.remove(path);
             }
             self.queue.pop_front();
+            self.traffic.removed += 1;
         }
         self.digest = None;
     }
@@ -209,6 +224,7 @@ impl Overlay {
             replaced.changes.push((key.clone(), previous));
         }
         self.queue.push_back((zxid, key));
+        self.traffic.queued += 1;
     }
 
     // ---- multi

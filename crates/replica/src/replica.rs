@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use bytes::Bytes;
+use oxherd_metrics::Metrics;
 use oxherd_proto::{
     ErrorCode, Jute, OpCode, ServerId, SessionId, TxnHeader, TxnRecord, Xid, Zxid, decode_txn, encode_txn,
 };
@@ -100,7 +101,8 @@ pub struct Replica {
     outputs: VecDeque<Output>,
     last_proposed: Zxid,
     has_room: bool,
-    proposal_len: ProposalLen,
+    /// Sessions that came to their end since the last exclusive step.
+    expired: i64,
     digests: VecDeque<(Zxid, u64)>,
     noted_digests: NotedDigests,
 }
@@ -109,29 +111,6 @@ pub struct Replica {
 const DIGEST_ZXIDS: i64 = 128;
 /// Digests kept.
 const DIGESTS_MAX: usize = 1024;
-
-/// Sizes of proposals, in bytes.
-// Java: BufferStats
-#[derive(Clone, Copy, Debug)]
-pub struct ProposalLen {
-    /// Of the last one; −1 before the first.
-    pub last: i64,
-    /// Of the smallest.
-    pub min: i64,
-    /// Of the largest.
-    pub max: i64,
-}
-
-impl ProposalLen {
-    const NONE: Self = Self { last: -1, min: -1, max: -1 };
-
-    fn note(&mut self, len: usize) {
-        let len = i64::try_from(len).unwrap_or(i64::MAX);
-        self.last = len;
-        self.max = self.max.max(len);
-        self.min = if self.min < 0 { len } else { self.min.min(len) };
-    }
-}
 
 struct View<'a> {
     sessions: &'a Sessions,
@@ -190,7 +169,7 @@ impl Replica {
             outputs: VecDeque::new(),
             last_proposed: recovered.last_zxid,
             has_room: true,
-            proposal_len: ProposalLen::NONE,
+            expired: 0,
             digests: VecDeque::new(),
             noted_digests: NotedDigests::default(),
             options,
@@ -268,6 +247,16 @@ impl Replica {
                 }
             }
         }
+        self.note_traffic(&exclusive.statistics.metrics);
+    }
+
+    fn note_traffic(&mut self, metrics: &Metrics) {
+        let changes = self.overlay.take_traffic();
+        metrics.outstanding_changes_queued.add(changes.queued);
+        metrics.outstanding_changes_removed.add(changes.removed);
+        if self.expired > 0 {
+            metrics.stale_sessions_expired.add(std::mem::take(&mut self.expired));
+        }
     }
 
     // ---- writes
@@ -312,7 +301,6 @@ impl Replica {
         }
         let payload = Bytes::from(encode_txn(&prepared.header, &prepared.record, prepared.digest.as_ref()));
         self.note_logged(payload.len());
-        self.proposal_len.note(payload.len());
         let digest = prepared.digest.as_ref().map(|digest| digest.tree_digest.cast_unsigned());
         self.proposed.push_back(Proposed {
             header: prepared.header,
@@ -413,6 +401,7 @@ impl Replica {
     fn end_what_is_due(&mut self, now: Now, tree: &Tree) {
         for session in self.sessions.expire(now.instant) {
             tracing::info!(%session, "the session has expired");
+            self.expired += 1;
             self.internal(now, session, OpCode::CloseSession, Bytes::new(), tree);
         }
         for path in self.containers.due(now, tree) {
@@ -553,9 +542,9 @@ impl Replica {
         self.digests.iter().copied()
     }
 
-    /// Sizes of the proposals made.
-    pub fn proposal_len(&self) -> ProposalLen {
-        self.proposal_len
+    /// Syncs that wait for the proposals before them.
+    pub fn pending_syncs(&self) -> usize {
+        self.syncs.len()
     }
 
     /// Whether storage has room for more than deletes.

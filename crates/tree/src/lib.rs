@@ -28,4 +28,4 @@ pub use path::{PathError, name, parent, validate_path};
 pub use quota::{QuotaBreach, QuotaKind, StatsTrack};
 pub use tree::{Tree, TreeOptions};
 pub use walk::{WalkId, WalkPoint, WalkState};
-pub use watch::{ClientId, EventType, WatchEvent, WatchMode, WatchSummary, WatcherKind, Watches};
+pub use watch::{ClientId, EventType, Told, WatchEvent, WatchMode, WatchSummary, WatcherKind, Watches};

@@ -120,6 +120,17 @@ pub struct WatchSummary {
     pub watches: usize,
 }
 
+/// Watches that a change fired.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Told {
+    /// Of the node's data table, and recursive ones above it.
+    pub data: usize,
+    /// Of the node's child table, when it is removed; those that heard already count too.
+    pub children: usize,
+    /// Of the parent's child table.
+    pub parent: usize,
+}
+
 const DATA: u8 = 1;
 const CHILD: u8 = 2;
 const PERSISTENT: u8 = 4;
@@ -278,7 +289,8 @@ impl Watches {
     ///
     /// A client that hears of a node's end through the data table does not hear it again.
     // Java: DataTree.createNode, DataTree.deleteNode, DataTree.setData; WatchManager.triggerWatch
-    pub fn trigger(&mut self, change: &Change, deliver: &mut dyn FnMut(ClientId, WatchEvent<'_>)) {
+    pub fn trigger(&mut self, change: &Change, deliver: &mut dyn FnMut(ClientId, WatchEvent<'_>)) -> Told {
+        let mut counts = Told::default();
         let kind = match change.kind {
             ChangeKind::Created => EventType::NodeCreated,
             ChangeKind::Deleted => EventType::NodeDeleted,
@@ -286,9 +298,11 @@ impl Watches {
         };
         let event = WatchEvent { kind, path: &change.path, zxid: change.zxid, acl: &change.acl };
         let told = self.take_data(&change.path);
+        counts.data = told.len();
         told.iter().for_each(|client| deliver(*client, event));
         if change.kind == ChangeKind::Deleted {
             let children = self.take(&change.path, CHILD_TABLE, CHILD);
+            counts.children = children.len();
             let news = children.into_iter().filter(|client| told.binary_search(client).is_err());
             news.for_each(|client| deliver(client, event));
         }
@@ -296,8 +310,11 @@ impl Watches {
         if let Some(parent) = parent {
             let kind = EventType::NodeChildrenChanged;
             let event = WatchEvent { kind, path: parent, zxid: change.zxid, acl: &change.parent_acl };
-            self.take(parent, CHILD_TABLE, CHILD).into_iter().for_each(|client| deliver(client, event));
+            let clients = self.take(parent, CHILD_TABLE, CHILD);
+            counts.parent = clients.len();
+            clients.into_iter().for_each(|client| deliver(client, event));
         }
+        counts
     }
 
     /// Clients to tell of a change at `path`, sorted, with those that watch from above.
