@@ -80,12 +80,7 @@ metrics! {
         connection_drop_count, connection_rejected, connection_request_count, connection_revalidate_count,
         dead_watchers_cleared, dead_watchers_queued, diff_count, digest_mismatches_count, ensemble_auth_fail,
         ensemble_auth_skip, ensemble_auth_success, insecure_admin_count, large_requests_rejected,
-        learner_commit_received_count, learner_proposal_received_count, looking_count, op_count_add_watch,
-        op_count_check, op_count_check_watches, op_count_close_session, op_count_create, op_count_create_session,
-        op_count_delete, op_count_exists, op_count_get_acl, op_count_get_all_children_number, op_count_get_children,
-        op_count_get_data, op_count_get_ephemerals, op_count_multi, op_count_multi_read, op_count_ping,
-        op_count_reconfig, op_count_remove_watches, op_count_set_acl, op_count_set_data, op_count_set_watches,
-        op_count_sync, op_count_total, op_count_who_am_i, outstanding_changes_queued, outstanding_changes_removed,
+        learner_commit_received_count, learner_proposal_received_count, looking_count, outstanding_changes_queued, outstanding_changes_removed,
         prep_processor_request_queued, proposal_count, quit_leading_due_to_disloyal_voter, request_commit_queued,
         request_throttle_wait_count, requests_not_forwarded_to_commit_processor, response_bytes,
         response_packet_cache_hits, response_packet_cache_misses, response_packet_get_children_cache_hits,
@@ -93,7 +88,7 @@ metrics! {
         sessionless_connections_expired, skip_learner_request_to_next_processor_count, snap_count,
         snapshot_error_count, snapshot_rate_limited_count, stale_replies, stale_requests, stale_requests_dropped,
         stale_sessions_expired, sync_processor_request_queued, throttled_ops, tls_handshake_exceeded,
-        ttl_node_created_count, ttl_node_deleted_count, unrecoverable_error_count, unsuccessful_handshake,
+        unrecoverable_error_count, unsuccessful_handshake,
         watch_bytes,
     }
     summaries {

@@ -101,7 +101,10 @@ impl ClientPort {
         let address = peer.ip().to_canonical();
         let client = match self.admission.admit(address, &self.limits) {
             Ok(client) => client,
-            Err(reason) => return refuse(&socket, peer, reason),
+            Err(reason) => {
+                self.driver.statistics.metrics.connection_rejected.add(1);
+                return refuse(&socket, peer, reason);
+            }
         };
         let port = self.clone();
         let socket = match socket.into_std() {
@@ -125,7 +128,11 @@ impl ClientPort {
         self.driver.add_link(&link);
         let opening = link.run(&mut reader, &self.driver, self.limits.greeting_timeout).await;
         if let Opening::Word(word, rest) = opening {
-            Box::pin(self.words.answer(&link, &mut reader, word, rest)).await;
+            // Whoever neither sends the rest of a word nor reads the answer is not waited for.
+            let answer = Box::pin(self.words.answer(&link, &mut reader, word, rest));
+            if tokio::time::timeout(self.limits.greeting_timeout, answer).await.is_err() {
+                debug!(%peer, "closing: the answer to a four-letter word is not taken");
+            }
         }
         self.driver.remove_link(&link);
     }

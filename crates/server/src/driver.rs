@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use hashbrown::HashMap;
-use oxherd_metrics::Statistics;
+use oxherd_metrics::{Metrics, Statistics};
 use oxherd_proto::{ServerId, SessionId, Zxid};
 use oxherd_replica::{
     ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Grant, Input, Now, Output,
@@ -24,6 +24,7 @@ use tracing::{error, info};
 use crate::client_ports::ClientPorts;
 use crate::link::Link;
 use crate::log_thread::{LogCommand, LogQueue};
+use crate::measures::Measures;
 use crate::membership::MembershipChange;
 use crate::peers::{Inbox, Peers};
 use crate::witness::Witness;
@@ -65,6 +66,8 @@ struct Membership {
     role: Mutex<Role>,
     /// Whether clients are served while it leads (`leaderServes`).
     leader_serves: bool,
+    /// Taken under the replica's lock alone.
+    measures: Mutex<Measures>,
 }
 
 /// The links a turn reached and that are to be flushed after it.
@@ -176,6 +179,7 @@ impl Driver {
     }
 
     fn handle(&self, replica: &mut Replica, now: Now, inputs: Vec<Input>, dirty: &mut Vec<Arc<Link>>) {
+        self.measure(|measures, metrics| inputs.iter().for_each(|input| measures.takes(input, now, metrics)));
         let tree = self.tree.read();
         for input in inputs {
             replica.handle(now, input, &tree);
@@ -199,6 +203,14 @@ impl Driver {
             now,
             changes: &mut changes,
         });
+        let zxid = tree.last_zxid();
+        self.measure(|measures, metrics| measures.applied(zxid, now, metrics));
+    }
+
+    fn measure(&self, act: impl FnOnce(&mut Measures, &Metrics)) {
+        if let Some(member) = self.member.get() {
+            act(&mut member.measures.lock(), &self.statistics.metrics);
+        }
     }
 
     fn route(&self, replica: &mut Replica, dirty: &mut Vec<Arc<Link>>) {
@@ -207,6 +219,9 @@ impl Driver {
         while let Some(output) = replica.poll_output() {
             if let Some((member, witness)) = self.witness.get() {
                 witness.does(*member, &output);
+            }
+            if let Some(member) = self.member.get() {
+                member.measures.lock().does(&output, Self::now(), &self.statistics);
             }
             match output {
                 Output::Storage(command) => commands.push(LogCommand::Storage(command)),
@@ -366,6 +381,7 @@ impl Driver {
     pub(crate) fn halt(&self, reason: String) {
         error!(%reason, "the server stops because it cannot be sure of its data");
         self.stop_serving();
+        self.statistics.metrics.unrecoverable_error_count.add(1);
         self.halted.lock().get_or_insert(reason);
         self.halt_signal.notify_one();
     }
@@ -512,8 +528,13 @@ impl Driver {
 
     /// Makes this the server of a member: it serves once it leads or has learned.
     pub(crate) fn join(&self, peers: &Arc<Peers>, leader_serves: bool) {
-        let membership =
-            Membership { peers: Arc::downgrade(peers), role: Mutex::new(Role::Looking), leader_serves };
+        let membership = Membership {
+            peers: Arc::downgrade(peers),
+            role: Mutex::new(Role::Looking),
+            leader_serves,
+            measures: Mutex::default(),
+        };
+        membership.measures.lock().joined(Self::now().instant, &self.statistics.metrics);
         self.stop_serving();
         drop(self.member.set(membership));
     }

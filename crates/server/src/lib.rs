@@ -9,6 +9,7 @@ mod data;
 mod driver;
 mod link;
 mod log_thread;
+mod measures;
 mod member;
 mod membership;
 mod peers;

@@ -134,10 +134,18 @@ impl Link {
         match greeting.await {
             Ok(Opening::Session) => {}
             Ok(other) => return other,
-            Err(_) => return Opening::Nothing,
+            Err(_) => {
+                driver.statistics.metrics.sessionless_connections_expired.add(1);
+                return Opening::Nothing;
+            }
         }
         let mut inputs = Vec::new();
-        while !self.is_over() && self.turn(reader, driver, &mut inputs).await {
+        while !self.is_over() {
+            if !self.turn(reader, driver, &mut inputs).await {
+                // Java: NIOServerCnxn.handleFailedRead
+                driver.statistics.metrics.connection_drop_count.add(1);
+                break;
+            }
             if self.paused.load(Ordering::Acquire) {
                 self.process(&[], driver, &mut inputs);
             }

@@ -173,6 +173,8 @@ impl LogThread {
         batch: &mut Vec<(Zxid, Bytes)>,
     ) -> Result<(), StorageError> {
         let came = !commands.is_empty();
+        let waiting = i64::try_from(commands.len()).unwrap_or(i64::MAX);
+        self.driver.statistics.metrics.sync_processor_queue_size.add(waiting);
         let now = Driver::now().instant;
         for command in commands {
             match command {
@@ -207,6 +209,7 @@ impl LogThread {
         let Some((last, _)) = batch.last() else { return Ok(()) };
         let last = *last;
         let size = i64::try_from(batch.len()).unwrap_or(i64::MAX);
+        let begun = Driver::now().instant;
         while let Err(error) = self.log.append(batch) {
             if !error.is_no_space() {
                 return Err(error);
@@ -217,7 +220,11 @@ impl LogThread {
         self.sync()?;
         batch.clear();
         self.batching.synced(Driver::now().instant);
-        self.driver.statistics.metrics.sync_processor_batch_size.add(size);
+        let metrics = &self.driver.statistics.metrics;
+        metrics.sync_processor_batch_size.add(size);
+        metrics.sync_processor_request_queued.add(size);
+        let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
+        metrics.sync_processor_queue_flush_time_ms.add(took_ms);
         self.driver.submit_one(Input::Storage(StorageEvent::Synced(last)));
         Ok(())
     }

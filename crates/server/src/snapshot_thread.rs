@@ -129,7 +129,6 @@ impl Writer {
     fn done(&self, zxid: Zxid, begun: Instant) {
         let took_ms = i64::try_from(begun.elapsed().as_millis()).unwrap_or(i64::MAX);
         self.driver.statistics.metrics.snapshottime.add(took_ms);
-        self.driver.statistics.metrics.snap_count.add(1);
         info!(%zxid, took_ms, "wrote a snapshot");
     }
 

@@ -23,6 +23,10 @@ use crate::link::Link;
 // Java: ZooTrace.traceMask
 const TRACE_MASK_DEFAULT: i64 = 0b1_0011_0010;
 
+/// Bytes of an answer that the original sends as one packet.
+// Java: NIOServerCnxn.SendBufferWriter behind a BufferedWriter
+const ANSWER_PART_LEN: usize = 8192;
+
 /// Whether the first four bytes of a link are a word and no frame length.
 pub(crate) fn is_word(bytes: [u8; 4]) -> bool {
     Word::from_bytes(bytes).is_some()
@@ -64,9 +68,15 @@ impl Words {
         mut rest: Vec<u8>,
     ) {
         let Some(word) = Word::from_bytes(word) else { return };
-        link.read_behind_word(reader, &mut rest, word.argument_len()).await;
+        let statistics = &self.driver.statistics;
+        statistics.packets_received.add(1);
+        statistics.metrics.bytes_received_count.add(4);
+        if self.whitelist.contains(word) {
+            link.read_behind_word(reader, &mut rest, word.argument_len()).await;
+        }
         let argument = rest.first_chunk().map_or(0, |bytes| i64::from_be_bytes(*bytes));
         let text = oxherd_admin::respond(word, argument, &self.whitelist, self);
+        statistics.packets_sent.add(i64::try_from(text.len().div_ceil(ANSWER_PART_LEN)).unwrap_or(i64::MAX));
         link.answer(text.as_bytes()).await;
     }
 
@@ -160,9 +170,9 @@ impl StatusSource for Words {
 
     // Java: QuorumPeer.getDetailedPeerState
     fn peer_state(&self) -> Option<String> {
-        self.driver.role().map(|role| {
+        self.driver.role().filter(|role| *role != Role::ReadOnly).map(|role| {
             let text = match role {
-                Role::Looking | Role::ReadOnly | Role::Stopped { .. } => "looking - election",
+                Role::Looking | Role::ReadOnly | Role::Stopped { .. } => "looking",
                 Role::Synchronizing { .. } => "following - synchronization",
                 Role::Leading { .. } => "leading - broadcast",
                 Role::Following { .. } => "following - broadcast",
@@ -191,18 +201,22 @@ impl StatusSource for Words {
         let role = self.driver.role();
         // Let go of before the replica is asked for: the exclusive step takes them in the other order.
         let watches = count(self.driver.watches.lock().count());
-        let (voters, learners, uptime_ms) = self.driver.with_replica(|replica, _| {
-            (replica.ensemble().voters().count(), replica.learners(), replica.reign_ms(Driver::now()))
+        let (voters, learners, uptime_ms, pending_syncs) = self.driver.with_replica(|replica, _| {
+            let learners = replica.learners();
+            let uptime_ms = replica.reign_ms(Driver::now());
+            (replica.ensemble().voters().count(), learners, uptime_ms, replica.pending_syncs())
         });
         Gauges {
             drop_probability: self.driver.outstanding.drop_chance(),
             quorum_size: role.map(|_| count(voters)),
-            synced_observers: role.map(|_| count(learners.synced_observers)),
+            synced_observers: matches!(role, Some(Role::Leading { .. } | Role::Following { .. }))
+                .then(|| count(learners.synced_observers)),
             leader: matches!(role, Some(Role::Leading { .. })).then(|| LeaderGauges {
                 learners: count(learners.connected),
                 synced_followers: count(learners.synced_voters),
                 leader_uptime_ms: uptime_ms,
-                ..LeaderGauges::default()
+                synced_non_voting_followers: count(learners.synced_non_voters),
+                pending_syncs: count(pending_syncs),
             }),
             znodes: count(znodes),
             watches,
@@ -242,7 +256,7 @@ impl StatusSource for Words {
     }
 
     fn directory_sizes(&self) -> (u64, u64) {
-        (size_of(&self.snapshot_dir, "snapshot."), size_of(&self.log_dir, "log."))
+        (size_of(&self.snapshot_dir), size_of(&self.log_dir))
     }
 
     fn connections(&self) -> Vec<ConnectionStatus> {
@@ -349,11 +363,16 @@ fn open_files_max() -> i64 {
     limit.current.map_or(i64::MAX, |limit| i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
-/// Bytes of the files of one kind; preallocated space counts, as in the original.
-fn size_of(dir: &Path, prefix: &str) -> u64 {
+/// Bytes of all files below; preallocated space counts.
+// Java: ZooKeeperServer.getDirSize
+fn size_of(dir: &Path) -> u64 {
     let Ok(entries) = std::fs::read_dir(dir) else { return 0 };
-    let of_kind = entries.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
-    of_kind.filter_map(|entry| entry.metadata().ok()).map(|metadata| metadata.len()).sum()
+    let size = |entry: std::fs::DirEntry| match entry.metadata() {
+        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
+        Ok(metadata) => metadata.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(size).sum()
 }
 
 fn process_environment() -> Environment {

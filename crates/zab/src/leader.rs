@@ -13,7 +13,7 @@ use oxherd_proto::{Epoch, PacketType, QuorumPacket, ServerId, SessionId, Zxid};
 
 use crate::discovery::Gathering;
 use crate::io::{CloseReason, LinkId, Output, Role};
-use crate::learners::{LearnerEvent, Learners, Stage as LearnerStage};
+use crate::learners::{LearnerEvent, LearnerLink, Learners, Stage as LearnerStage};
 use crate::local::Local;
 use crate::packet;
 use crate::quorum::Quorums;
@@ -30,6 +30,8 @@ pub struct LearnerCounts {
     pub synced_voters: usize,
     /// Others that do.
     pub synced_observers: usize,
+    /// Of the first, those that the configuration in force gives no vote.
+    pub synced_non_voters: usize,
 }
 
 /// What becomes of the leader after an input.
@@ -347,8 +349,13 @@ impl Leader {
         }
     }
 
-    pub(crate) fn counts(&self) -> LearnerCounts {
-        self.learners.counts()
+    // Java: Leader.getNonVotingFollowers
+    pub(crate) fn counts(&self, local: &Local) -> LearnerCounts {
+        let active = local.members.active();
+        let synced = |learner: &&LearnerLink| !learner.observer && learner.stage == LearnerStage::Synced;
+        let followers = self.learners.iter().map(|(_, learner)| learner).filter(synced);
+        let synced_non_voters = followers.filter(|learner| !active.is_voter(learner.server)).count();
+        LearnerCounts { synced_non_voters, ..self.learners.counts() }
     }
 
     fn synced_voters(&self) -> BTreeSet<ServerId> {

@@ -194,7 +194,7 @@ impl Peer {
     /// Whom it leads, or serves as an observer master.
     pub fn learners(&self) -> LearnerCounts {
         match &self.phase {
-            Phase::Leading(leader) => leader.counts(),
+            Phase::Leading(leader) => leader.counts(&self.local),
             Phase::Learning(learner) => learner.observers(),
             _ => LearnerCounts::default(),
         }

@@ -1,0 +1,184 @@
+//! What mntr tells moves with what a server does.
+
+#![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use oxherd_client::{Client, ClientOptions, open_acl};
+use oxherd_proto::CreateMode;
+use oxherd_server::{Config, Handle, Server, TestEnsemble};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+fn run<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, story).await.expect("the story ends in time") })
+}
+
+/// What comes back for these bytes, to the end.
+fn ask(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut socket = TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.write_all(bytes).unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+fn number(mntr: &str, name: &str) -> Option<f64> {
+    mntr.lines().find_map(|line| line.strip_prefix(&format!("zk_{name}\t")))?.parse().ok()
+}
+
+fn still(mntr: &str, names: &[&'static str]) -> Vec<&'static str> {
+    names.iter().copied().filter(|name| number(mntr, name).is_none_or(|value| value <= 0.0)).collect()
+}
+
+fn alone(data: &tempfile::TempDir, change: impl Fn(&mut Config)) -> Handle {
+    let mut config = Config::default();
+    config.client_port.port = Some(0);
+    config.client_port.address = Some("127.0.0.1".to_owned());
+    config.client_port.words = "*".to_owned();
+    config.storage.data_dir = data.path().to_owned();
+    change(&mut config);
+    Server::builder(config).worker_threads(2).start().unwrap()
+}
+
+fn client(address: SocketAddr) -> Client {
+    Client::connect(&address.to_string(), &ClientOptions::default()).unwrap().0
+}
+
+/// Makes, changes and removes nodes, each with a watch that it fires.
+async fn load(address: SocketAddr) {
+    let client = client(address);
+    client.exists("/a", true).await.unwrap();
+    client.create("/a", Some(Bytes::from_static(b"1")), open_acl(), CreateMode::Persistent).await.unwrap();
+    client.get_data("/a", true).await.unwrap();
+    client.set_data("/a", Some(Bytes::from_static(b"2")), -1).await.unwrap();
+    client.get_children("/a", true).await.unwrap();
+    client.create("/a/b", None, open_acl(), CreateMode::Persistent).await.unwrap();
+    client.exists("/a/b", true).await.unwrap();
+    client.delete("/a/b", -1).await.unwrap();
+    client.close().await.unwrap();
+}
+
+#[test]
+fn a_load_moves_what_a_server_alone_measures() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = alone(&data, |_| {});
+    let address = server.client_addr().unwrap();
+    run(load(address));
+    let mntr = ask(address, b"mntr");
+    let moved = [
+        "bytes_received_count",
+        "response_bytes",
+        "watch_bytes",
+        "cnt_node_created_watch_count",
+        "cnt_node_changed_watch_count",
+        "cnt_node_children_watch_count",
+        "cnt_node_deleted_watch_count",
+        "cnt_propagation_latency",
+        "outstanding_changes_queued",
+        "outstanding_changes_removed",
+        "connection_request_count",
+        "sync_processor_request_queued",
+        "cnt_sync_processor_queue_size",
+        "cnt_sync_processor_queue_flush_time_ms",
+        "last_client_response_size",
+        "max_client_response_size",
+        "min_client_response_size",
+    ];
+    assert_eq!(still(&mntr, &moved), [""; 0]);
+    assert_eq!(number(&mntr, "max_node_changed_watch_count"), Some(1.0));
+    assert_eq!(number(&mntr, "snap_count"), Some(0.0), "this counts snapshots for learners");
+}
+
+#[test]
+fn a_word_counts_as_a_packet() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = alone(&data, |_| {});
+    let address = server.client_addr().unwrap();
+    ask(address, b"ruok");
+    let mntr = ask(address, b"mntr");
+    assert_eq!(number(&mntr, "packets_received"), Some(2.0));
+    assert_eq!(number(&mntr, "packets_sent"), Some(1.0));
+    assert_eq!(number(&mntr, "bytes_received_count"), Some(8.0));
+}
+
+#[test]
+fn a_word_without_its_end_does_not_hold_a_connection() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = alone(&data, |config| config.client_port.sessionless_timeout_ms = 200);
+    let address = server.client_addr().unwrap();
+    // The socket stays open on this side; the server closes it.
+    assert_eq!(ask(address, b"stmk\0\0"), "");
+    let data = tempfile::TempDir::new().unwrap();
+    let closed = alone(&data, |config| config.client_port.words = "ruok".to_owned());
+    let answer = ask(closed.client_addr().unwrap(), b"stmk");
+    assert_eq!(answer, "stmk is not executed because it is not in the whitelist.\n");
+}
+
+#[test]
+fn sizes_of_directories_are_of_everything_in_them() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = alone(&data, |_| {});
+    let address = server.client_addr().unwrap();
+    let size = || {
+        let answer = ask(address, b"dirs");
+        let line = answer.lines().find_map(|line| line.strip_prefix("datadir_size: ")).unwrap();
+        line.parse::<u64>().unwrap()
+    };
+    let before = size();
+    let below = data.path().join("version-2").join("below");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("other"), [0; 1000]).unwrap();
+    assert_eq!(size() - before, 1000);
+}
+
+#[test]
+fn a_load_moves_what_the_members_of_an_ensemble_measure() {
+    let ensemble =
+        TestEnsemble::start_with(3, |_, config| config.client_port.words = "*".to_owned()).unwrap();
+    let leader = ensemble.leader().unwrap();
+    let addresses = ensemble.client_addrs();
+    run(load(addresses[leader]));
+    let mntr = ask(addresses[leader], b"mntr");
+    let of_leader = [
+        "proposal_count",
+        "commit_count",
+        "cnt_quorum_ack_latency",
+        "cnt_proposal_ack_creation_latency",
+        "looking_count",
+        "cnt_election_time",
+        "cnt_unavailable_time",
+        "cnt_leader_unavailable_time",
+        "diff_count",
+        "last_proposal_size",
+        "min_proposal_size",
+        "max_proposal_size",
+    ];
+    assert_eq!(still(&mntr, &of_leader), [""; 0]);
+    assert_eq!(number(&mntr, "synced_non_voting_followers"), Some(0.0));
+    let follower = addresses[(leader + 1) % 3];
+    let of_follower = [
+        "learner_proposal_received_count",
+        "learner_commit_received_count",
+        "cnt_proposal_latency",
+        "cnt_commit_propagation_latency",
+        "cnt_proposal_ack_creation_latency",
+        "cnt_election_time",
+        "cnt_follower_sync_time",
+        "cnt_unavailable_time",
+    ];
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let missing = still(&ask(follower, b"mntr"), &of_follower);
+        if missing.is_empty() {
+            break;
+        }
+        assert!(Instant::now() < end, "{missing:?}");
+    }
+}
