@@ -67,6 +67,10 @@ impl LogQueue {
         self.signal.notify_one();
     }
 
+    fn is_over(&self) -> bool {
+        self.state.lock().over
+    }
+
     /// The commands that wait; `None` when it is over and none is left.
     fn take(&self) -> Option<Vec<LogCommand>> {
         let mut state = self.state.lock();
@@ -215,6 +219,10 @@ impl LogThread {
                 return Err(error);
             }
             self.tell_room();
+            if self.driver.log.is_over() {
+                // Nobody was told that these txns are safe, and there is no room to make them so.
+                return Err(error);
+            }
             std::thread::sleep(FULL_DISK_PAUSE);
         }
         self.sync()?;

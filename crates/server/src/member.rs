@@ -157,6 +157,7 @@ pub(crate) fn start(
         field_len_max: usize::try_from(field).unwrap_or(0),
         queue_bytes_max: QUEUE_BYTES_MAX,
         tree: settings::tree_options(config, seed),
+        tree_silence: (tick(config) * u32::try_from(quorum.init_limit).unwrap_or(1)).max(tick(config)),
     };
     let inbox: Arc<dyn Inbox> = Arc::<Driver>::clone(driver);
     let peers = Peers::new(settings, inbox);

@@ -91,7 +91,7 @@ impl CatchUp {
         self.step == Step::Acknowledged
     }
 
-    /// While a snapshot is taken the driver watches the link.
+    /// While a snapshot is taken the shell ends the link when nothing comes for as long.
     pub(crate) fn is_installing(&self) -> bool {
         self.step == Step::Installing
     }

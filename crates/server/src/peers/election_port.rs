@@ -80,6 +80,18 @@ impl Elections {
         }
     }
 
+    /// A link has ended; of whoever has no number of its own nothing is kept.
+    fn forget(&self, server: ServerId, link: LinkId) {
+        let mut entries = self.entries.lock();
+        let Some(entry) = entries.get_mut(&server) else { return };
+        if entry.link.as_ref().is_some_and(|(id, _)| *id == link) {
+            entry.link = None;
+            if server.0 < 0 {
+                entries.remove(&server);
+            }
+        }
+    }
+
     pub(super) fn close_all(&self) {
         for (_, socket) in self.entries.lock().values().filter_map(|entry| entry.link.as_ref()) {
             shut(socket);
@@ -259,11 +271,7 @@ impl Peers {
         }
         shut(&socket);
         slot.detach(link);
-        if let Some(entry) = self.elections.entries.lock().get_mut(&server)
-            && entry.link.as_ref().is_some_and(|(id, _)| *id == link)
-        {
-            entry.link = None;
-        }
+        self.elections.forget(server, link);
         self.inbox.give(vec![Input::LinkDown { link }]);
     }
 

@@ -83,6 +83,8 @@ pub(crate) struct PeerSettings {
     pub(crate) queue_bytes_max: usize,
     /// How a tree that a leader sends is built.
     pub(crate) tree: TreeOptions,
+    /// Longest silence of a leader within its tree (`tickTime * initLimit`).
+    pub(crate) tree_silence: Duration,
 }
 
 /// All links to peers.
