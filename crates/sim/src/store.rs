@@ -364,26 +364,13 @@ impl Store {
         if self.log_goes_beyond(zxid)? || self.has_snapshot_after(zxid)? {
             self.layout.set_incomplete(&self.disk, true)?;
         }
-        self.forget_log_after(zxid)?;
+        self.log.forget_behind(zxid)?;
         self.remove_snapshots(|of| of > zxid)?;
         write_snapshot(self.disk.clone(), &self.layout, &mut tree, &sessions)?;
         self.remove_snapshots(|of| of < zxid)?;
         self.log.roll();
         done.push(Done::Tree(Box::new(tree), sessions));
         Ok(StorageEvent::SnapshotInstalled(zxid))
-    }
-
-    fn forget_log_after(&mut self, zxid: Zxid) -> Result<(), StorageError> {
-        self.log.sync()?;
-        let files = log_files(&self.disk, &self.layout.log_dir)?;
-        for file in files.iter().rev().filter(|file| file.first > zxid) {
-            remove(&self.disk, &file.path)?;
-        }
-        if files.iter().any(|file| file.first <= zxid) {
-            return self.log.truncate(zxid);
-        }
-        self.log.roll();
-        Ok(())
     }
 
     /// The txns from exactly `from` on, unless they are not there.

@@ -181,17 +181,31 @@ impl<D: Disk> Log<D> {
     /// Cuts everything behind `zxid`, durably. Appending goes on in a new file.
     // Java: FileTxnLog.truncate
     pub fn truncate(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+        self.cut(zxid, Cut::plan)
+    }
+
+    /// As [`Self::truncate`], below a tree up to `zxid` that is about to take the place of what the log lacks: it may
+    /// begin behind `zxid`, and then all of it goes.
+    pub fn forget_behind(&mut self, zxid: Zxid) -> Result<(), StorageError> {
+        self.cut(zxid, Cut::plan_below_tree)
+    }
+
+    fn cut(
+        &mut self,
+        zxid: Zxid,
+        plan: impl Fn(&D, &Path, Zxid) -> Result<Cut, StorageError>,
+    ) -> Result<(), StorageError> {
         self.sync()?;
         self.segment = None;
         self.roll_next = true;
-        let result = self.cut_behind(zxid);
+        let result = plan(&self.disk, &self.dir, zxid).and_then(|cut| self.carry_out(&cut));
         // A log that cannot be cut there is as good as before.
         self.poisoned |= matches!(result, Err(StorageError::Io { .. }));
         result
     }
 
-    fn cut_behind(&mut self, zxid: Zxid) -> Result<(), StorageError> {
-        let cut = Cut::plan(&self.disk, &self.dir, zxid)?;
+    /// The mark first: what it names is never missing.
+    fn carry_out(&mut self, cut: &Cut) -> Result<(), StorageError> {
         self.mark.write_durably(cut.mark())?;
         cut.carry_out(&self.disk, &self.dir)
     }

@@ -28,10 +28,19 @@ impl Cut {
     // Java: FileTxnLog.truncate, which keeps one txn too many when `zxid` itself is not in the log
     pub(crate) fn plan<D: Disk>(disk: &D, dir: &Path, zxid: Zxid) -> Result<Self, StorageError> {
         let files = log_files(disk, dir)?;
-        let holder = log_files_from(&files, zxid).first().filter(|file| file.first <= zxid);
-        if holder.is_none() {
+        if files.first().is_none_or(|file| file.first > zxid) {
             refuse_gap(dir, &files, zxid)?;
         }
+        Self::of(disk, &files, zxid)
+    }
+
+    /// The same where a tree up to `zxid` takes the place of what is missing.
+    pub(crate) fn plan_below_tree<D: Disk>(disk: &D, dir: &Path, zxid: Zxid) -> Result<Self, StorageError> {
+        Self::of(disk, &log_files(disk, dir)?, zxid)
+    }
+
+    fn of<D: Disk>(disk: &D, files: &[LogFile], zxid: Zxid) -> Result<Self, StorageError> {
+        let holder = log_files_from(files, zxid).first().filter(|file| file.first <= zxid);
         let later =
             files.iter().rev().filter(|file| file.first > zxid).map(|file| file.path.clone()).collect();
         let holder = match holder {

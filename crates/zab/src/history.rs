@@ -38,13 +38,12 @@ pub(crate) struct History {
 }
 
 impl History {
+    /// What a server without a vote has on disk is of no use to it or to others: it learns everything again.
     pub(crate) fn recovered(state: DurableState, recent_max: usize) -> Self {
         let last = state.last_zxid.unwrap_or(Zxid::ZERO);
-        assert!(
-            state.recent.last().is_none_or(|(zxid, _)| *zxid == last),
-            "recent txns end at the last zxid"
-        );
-        let recent_after = if state.recent.is_empty() { last } else { state.recent_after };
+        let recent = if state.last_zxid.is_some() { state.recent } else { Vec::new() };
+        assert!(recent.last().is_none_or(|(zxid, _)| *zxid == last), "recent txns end at the last zxid");
+        let recent_after = if recent.is_empty() { last } else { state.recent_after };
         let mut history = Self {
             appended: last,
             logged: last,
@@ -52,7 +51,7 @@ impl History {
             agreed: Zxid::ZERO,
             delivered: last,
             tail: VecDeque::new(),
-            recent: state.recent.into(),
+            recent: recent.into(),
             recent_after,
             recent_max,
             complete_after: state.log_complete_after,

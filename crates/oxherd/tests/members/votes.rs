@@ -84,7 +84,10 @@ async fn a_damaged_log_is_refused_and_when_repaired_does_not_vote_until_it_has_l
     let paths = names.map(|entry| entry.expect("an entry").path());
     let log = paths.filter(|path| path.display().to_string().contains("/log.")).max().expect("a log");
     let mut bytes = fs::read(&log).expect("its log");
-    bytes[16 + 30] ^= 1;
+    // In the second record: what is kept of the log is of no use without the rest either.
+    let len = u32::from_be_bytes(bytes[16 + 8..16 + 12].try_into().expect("a length"));
+    let second = 16 + 12 + usize::try_from(len).expect("a length") + 1;
+    bytes[second + 30] ^= 1;
     fs::write(&log, bytes).expect("its log");
 
     let (code, said) = member.start_in_vain();

@@ -106,7 +106,7 @@ impl LogThread {
             // Were it to die before the rest comes, it must not vote with less than it has acknowledged.
             self.layout.set_incomplete(&OsDisk, true)?;
         }
-        self.forget_log_after(zxid)?;
+        self.log.forget_behind(zxid)?;
         self.remove_snapshots(|of| of > zxid)?;
         crate::snapshot_thread::write_first(&self.config, &self.layout, &mut tree, &sessions)?;
         self.remove_snapshots(|of| of < zxid)?;
@@ -129,22 +129,6 @@ impl LogThread {
             }
         }
         Ok(false)
-    }
-
-    /// Removes what lies behind `zxid`: it is not of the history to come.
-    fn forget_log_after(&mut self, zxid: Zxid) -> Result<(), StorageError> {
-        self.log.sync()?;
-        let files = log_files(&OsDisk, &self.layout.log_dir)?;
-        for file in files.iter().rev().filter(|file| file.first > zxid) {
-            remove(&file.path)?;
-        }
-        match files.iter().any(|file| file.first <= zxid) {
-            true => self.log.truncate(zxid),
-            false => {
-                self.log.roll();
-                Ok(())
-            }
-        }
     }
 
     /// The txns from exactly `from` on, unless they are not there or too long.
