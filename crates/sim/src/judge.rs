@@ -217,12 +217,16 @@ impl Judge {
         }
     }
 
+    /// A history that leads to a tree: a leader sends what it has, and not all of that was served yet.
+    fn source_of(&self, zxid: Zxid) -> &[Entry] {
+        let has = |known: &&Known| known.applied.binary_search_by_key(&zxid, |entry| entry.0).is_ok();
+        self.known.values().find(has).map_or(&self.history, |known| &known.applied)
+    }
+
     /// A server's tree and files are the leader's now.
     pub(crate) fn installed(&mut self, id: ServerId, zxid: Zxid) {
-        // A leader sends what it has; not all of that was served yet.
-        let has = |known: &&Known| known.applied.binary_search_by_key(&zxid, |entry| entry.0).is_ok();
-        let source = self.known.values().find(has).map_or(&self.history, |known| &known.applied);
-        let durable: Vec<Entry> = source.iter().copied().filter(|entry| entry.0 <= zxid).collect();
+        let durable: Vec<Entry> =
+            self.source_of(zxid).iter().copied().filter(|entry| entry.0 <= zxid).collect();
         let known = self.of(id);
         known.durable = durable;
         known.applied.clone_from(&known.durable);
@@ -349,7 +353,7 @@ impl Judge {
         epochs: (Epoch, Epoch),
     ) -> Check {
         let known = self.known.get(&id).cloned().unwrap_or_default();
-        let base: &[Entry] = if known.last() >= snapshot { &known.durable } else { &self.history };
+        let base: &[Entry] = if known.last() >= snapshot { &known.durable } else { self.source_of(snapshot) };
         let mut read: Vec<Entry> = base.iter().copied().filter(|entry| entry.0 <= snapshot).collect();
         read.extend(txns.iter().map(|(zxid, payload)| (*zxid, print_of(payload))));
         let next = Known {

@@ -295,7 +295,8 @@ impl Store {
     }
 
     fn truncate(&mut self, zxid: Zxid, done: &mut Vec<Done>) -> Result<Zxid, StorageError> {
-        if self.has_snapshot_after(zxid)? {
+        let gives_up_trees = self.has_snapshot_after(zxid)?;
+        if gives_up_trees {
             self.layout.set_incomplete(&self.disk, true)?;
         }
         if self.bug == Some(Bug::TruncWithoutSync) {
@@ -304,6 +305,9 @@ impl Store {
             self.log.truncate(zxid)?;
         }
         self.remove_snapshots(|of| of > zxid)?;
+        if gives_up_trees && snapshots(&self.disk, &self.layout.snap_dir)?.is_empty() {
+            self.log.forget_behind(Zxid::ZERO)?;
+        }
         let (tree, sessions, last) = reload(&self.reading_disk(), &self.layout)?;
         if self.bug != Some(Bug::Zk5094) {
             done.push(Done::Tree(Box::new(tree), sessions));

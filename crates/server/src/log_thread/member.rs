@@ -65,12 +65,17 @@ impl LogThread {
     /// Cuts the log; the tree is read anew, for it may hold what was cut. Where it ends now.
     fn truncate(&mut self, zxid: Zxid) -> Result<Zxid, StorageError> {
         info!(%zxid, "the leader's history is shorter: cutting the log");
-        if self.has_snapshot_after(zxid)? {
+        let gives_up_trees = self.has_snapshot_after(zxid)?;
+        if gives_up_trees {
             // An older snapshot and the log may end before `zxid`.
             self.layout.set_incomplete(&OsDisk, true)?;
         }
         self.log.truncate(zxid)?;
         self.remove_snapshots(|of| of > zxid)?;
+        if gives_up_trees && snapshots(&OsDisk, &self.layout.snap_dir)?.is_empty() {
+            // The log led on from a tree that is gone: everything is learned anew.
+            self.log.forget_behind(Zxid::ZERO)?;
+        }
         let mut reloaded = data::reload(&self.layout, self.tree)?;
         reloaded.tree.set_last_zxid(reloaded.last_zxid);
         self.driver.replace_tree(reloaded.tree, &reloaded.sessions);
