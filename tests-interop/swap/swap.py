@@ -15,6 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [os.path.join(HERE, "../mixed"), os.path.join(HERE, "../both-ways")]
 
 import wire  # noqa: E402
+from guide import Guide  # noqa: E402
 from members import Member, free_ports, wait_until  # noqa: E402
 from writers import Program, Writer, gaps, save  # noqa: E402
 
@@ -213,15 +214,23 @@ def differences(left, right):
 def swap(ensemble, release, shape, tally):
     for turn, kind in enumerate(PASSES):
         done = []
+        guide = Guide(ensemble.commands["ox"][0], ensemble.members, kind) if ensemble.members[0].kind != kind else None
+        if guide:
+            guide.look()
+            tally(f"{release} {shape} pass {turn}: nothing speaks against it", guide.faults(len(ensemble.members)))
         while len(done) < len(ensemble.members):
             leader = ensemble.leader()
             waiting = [member for member in reversed(ensemble.members) if member not in done]
             # Whoever leads is last; by then it may be another than in the beginning.
             member = next((member for member in waiting if member is not leader), leader)
+            member = guide and guide.next() or member
             row = {"release": release, "ensemble": shape, "pass": turn, "from": member.kind}
             row |= ensemble.exchange(member, kind)
             done.append(member)
+            if guide:
+                guide.look()
             wrong, row["nodes"] = ensemble.compare()
+            wrong += guide.faults(len(ensemble.members) - len(done)) if guide else []
             save(os.path.join(os.path.dirname(ensemble.home), "gaps.jsonl"), row)
             title = f"{release} {shape} pass {turn}: server {member.number} ({row['role']}) from {row['from']} to {kind}"
             tally(title, wrong)

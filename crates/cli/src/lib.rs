@@ -11,6 +11,7 @@ mod interactive;
 mod lead;
 mod options;
 mod render;
+mod replace;
 mod shell;
 mod words;
 
@@ -22,6 +23,7 @@ use shell::{to_stderr, to_stdout};
 
 pub use bench::bench_main;
 pub use lead::{Lead, lead};
+pub use replace::{Kind, Replace, Service, replace};
 
 /// The shell; `args` are those after the program's name and after `shell`.
 ///

@@ -44,6 +44,8 @@ pub(crate) enum Command {
     Repair(RepairOptions),
     /// Ask the leader to make way for another voter; clients keep their sessions.
     Lead(LeadOptions),
+    /// Guide the swap of a live ensemble's members, one at a time, from Java to Oxherd or back.
+    Replace(crate::replace::ReplaceOptions),
     /// Print the version.
     Version,
 }

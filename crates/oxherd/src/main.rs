@@ -4,6 +4,7 @@ mod commands;
 mod ensemble;
 mod logging;
 mod repair;
+mod replace;
 mod report;
 mod serve;
 
@@ -38,6 +39,7 @@ fn main() -> ExitCode {
         Command::Lead(LeadOptions { to, server: servers, auth }) => {
             oxherd_cli::lead(&Lead { to, servers, auth })
         }
+        Command::Replace(options) => replace::run(options),
         Command::Version => commands::print_version(),
         Command::Shell { arguments } => oxherd_cli::main(arguments.into_iter()),
         Command::Bench { arguments } => oxherd_cli::bench_main(arguments.into_iter()),

@@ -1,0 +1,117 @@
+//! A look at the ensemble as a script reads it: one object, on one line.
+
+use serde_json::{Value, json};
+
+use super::facts::{Answer, Facts, Member, Tree};
+use super::kept::{self, Kept};
+use super::rules::{Finding, Severity};
+use super::service::Service;
+use super::step::{Step, Swap};
+use super::target::Target;
+use super::{Look, Replace};
+
+/// The whole look, ending with a line break.
+pub(super) fn look(asked: &Replace, target: &Target, look: &Look, kept: Option<&Kept>) -> String {
+    let members: Vec<Value> =
+        look.facts.members.iter().map(|(id, member)| self::member(*id, member)).collect();
+    let value = json!({
+        "to": asked.to.word(),
+        "members": members,
+        "leader": look.facts.leader().map(|(id, _)| id),
+        "sessions": sessions(&look.facts),
+        "watches": kept::watches(&look.facts),
+        "findings": look.findings.iter().map(finding).collect::<Vec<_>>(),
+        "refused": look.step.is_none(),
+        "done": look.step == Some(Step::Done),
+        "next": match &look.step {
+            Some(Step::Swap(swap)) => next(swap, asked, target),
+            _ => Value::Null,
+        },
+        "kept": kept.map(|kept| json!({
+            "server": kept.member,
+            "sessions_before": kept.sessions.map(|(before, _)| before),
+            "sessions_still": kept.sessions.map(|(_, still)| still),
+            "watches_before": kept.watches.map(|(before, _)| before),
+            "watches_now": kept.watches.map(|(_, now)| now),
+        })),
+    });
+    format!("{value}\n")
+}
+
+fn sessions(facts: &Facts) -> Option<usize> {
+    facts.leader().and_then(|(_, server)| server.sessions.as_ref()).map(|sessions| sessions.len())
+}
+
+fn member(id: i64, member: &Member) -> Value {
+    let mut value = json!({
+        "server": id,
+        "clients_at": member.place,
+        "votes": member.votes,
+        "state": match &member.answer {
+            Answer::Serving(_) => "serving",
+            Answer::NotServing => "no quorum",
+            Answer::Foreign(_) => "stranger",
+            Answer::Silent(_) | Answer::NotAsked => "down",
+        },
+        "tree": tree(&member.tree),
+    });
+    if let Some(server) = member.server() {
+        value["runs"] = json!(server.kind.word());
+        value["version"] = json!(server.version);
+        value["mode"] = json!(server.mode.word());
+        value["zxid"] = json!(server.zxid.to_string());
+        value["nodes"] = json!(server.nodes);
+        value["connections"] = json!(server.connections);
+        value["watches"] = json!(server.watches);
+        value["digest_mismatches"] = json!(server.digest_mismatches);
+    }
+    if let Some(clock) = member.clock {
+        value["clock"] = json!({ "ahead_ms": clock.ahead_ms, "precision_ms": clock.precision_ms });
+    }
+    value
+}
+
+fn tree(tree: &Tree) -> Value {
+    match tree {
+        Tree::NotCompared => Value::Null,
+        Tree::TooBig(nodes) => json!({ "compared": false, "nodes": nodes }),
+        Tree::Unreadable(reason) => json!({ "compared": false, "reason": reason }),
+        Tree::Compared(seen) => json!({
+            "compared": true,
+            "equal": seen.different.is_empty(),
+            "nodes": seen.nodes,
+            "different": seen.different,
+            "hidden": seen.hidden,
+            "changing": seen.changing,
+        }),
+    }
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({
+        "severity": match finding.severity {
+            Severity::Refusal => "refusal",
+            Severity::Warning => "warning",
+        },
+        "rule": finding.rule,
+        "server": finding.member,
+        "text": finding.text,
+        "way_out": finding.way_out,
+    })
+}
+
+fn next(swap: &Swap, asked: &Replace, target: &Target) -> Value {
+    let lines = |to| -> serde_json::Map<String, Value> {
+        let lines = |service: &Service| json!(service.lines(to, &target.file));
+        Service::ALL.iter().map(|service| (service.word().to_owned(), lines(service))).collect()
+    };
+    json!({
+        "server": swap.member,
+        "runs": swap.from.word(),
+        "mode": swap.mode.word(),
+        "left": swap.left,
+        "lead_to": swap.lead_to,
+        "commands": lines(asked.to),
+        "back": lines(asked.to.other()),
+    })
+}

@@ -1,0 +1,413 @@
+//! What speaks against a swap: facts in, findings out. One function a rule; each refusal has a test.
+
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
+
+use oxherd_proto::Zxid;
+
+use super::facts::{Answer, ConfigWeight, Facts, Kind, Mode, Server, Tree};
+
+/// Furthest that a member may be behind the leader, in txns. Words are asked one after the other, under load.
+pub(crate) const LAG_MAX: i64 = 20_000;
+/// Clocks further apart than this are reported, in milliseconds.
+pub(crate) const CLOCK_MS_MAX: i64 = 1_000;
+/// Space that is needed beside twice the data: two log files as they are preallocated, in bytes.
+const DISK_RESERVE: u64 = 128 << 20;
+
+/// What is asked for, as far as the rules care.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wanted {
+    /// What the members are to become.
+    pub(crate) to: Kind,
+    /// The user knows the risks that may be taken.
+    pub(crate) i_know: bool,
+}
+
+/// How much a finding matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Severity {
+    /// No step is given.
+    Refusal,
+    /// To be read before the step.
+    Warning,
+}
+
+/// One thing that speaks against a swap.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Finding {
+    /// How much it matters.
+    pub(crate) severity: Severity,
+    /// Name of the rule, for scripts.
+    pub(crate) rule: &'static str,
+    /// The member it is about.
+    pub(crate) member: Option<i64>,
+    /// What is wrong, and why it matters.
+    pub(crate) text: String,
+    /// What to do about it; may be empty.
+    pub(crate) way_out: String,
+}
+
+fn finding(
+    severity: Severity,
+    rule: &'static str,
+    member: impl Into<Option<i64>>,
+    text: impl Into<String>,
+    way_out: impl Into<String>,
+) -> Finding {
+    Finding { severity, rule, member: member.into(), text: text.into(), way_out: way_out.into() }
+}
+
+use Severity::{Refusal, Warning};
+
+/// Everything that speaks against a swap, refusals first.
+pub(crate) fn judge(facts: &Facts, wanted: Wanted) -> Vec<Finding> {
+    let mut found = Vec::new();
+    ensemble(facts, &mut found);
+    config(facts, wanted, &mut found);
+    names(facts, &mut found);
+    answers(facts, &mut found);
+    words(facts, &mut found);
+    versions(facts, wanted, &mut found);
+    leaders(facts, &mut found);
+    membership(facts, &mut found);
+    in_sync(facts, &mut found);
+    spare_voter(facts, wanted, &mut found);
+    clocks(facts, &mut found);
+    disk(facts, &mut found);
+    digests(facts, &mut found);
+    trees(facts, &mut found);
+    found.sort_by_key(|finding| finding.severity);
+    found
+}
+
+/// Whether one of them forbids the step.
+pub(crate) fn refuses(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.severity == Refusal)
+}
+
+fn ensemble(facts: &Facts, found: &mut Vec<Finding>) {
+    if facts.members.is_empty() {
+        let way = "a server alone is swapped by stopping the one and starting the other on the same zoo.cfg";
+        found.push(finding(Refusal, "ensemble", None, "the configuration names no members", way));
+    }
+}
+
+fn config(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
+    for fact in &facts.config {
+        // On the way back nothing new reads this file.
+        let severity = match (fact.weight, wanted.to) {
+            (ConfigWeight::Harmless, _) | (_, Kind::Java) => Warning,
+            (ConfigWeight::Error | ConfigWeight::Unserved, Kind::Oxherd) => Refusal,
+        };
+        let way = match fact.weight {
+            ConfigWeight::Error => "`oxherd config check` explains the file",
+            ConfigWeight::Unserved => "stay with Java until Oxherd has it, or take the key out",
+            ConfigWeight::Harmless => "",
+        };
+        found.push(finding(severity, "config", None, fact.text.clone(), way));
+    }
+}
+
+fn names(facts: &Facts, found: &mut Vec<Finding>) {
+    for (id, member) in &facts.members {
+        for reason in &member.unresolved {
+            let text = format!("a name of server {id} does not resolve here: {reason}");
+            found.push(finding(Refusal, "names", *id, text, "the members need it too: put DNS right first"));
+        }
+    }
+}
+
+fn answers(facts: &Facts, found: &mut Vec<Finding>) {
+    for (id, member) in &facts.members {
+        let place = member.place.as_deref().unwrap_or("?");
+        let (text, way) = match &member.answer {
+            Answer::Serving(_) => continue,
+            Answer::NotAsked => (
+                format!("the configuration does not say where clients of server {id} connect"),
+                format!("give --client {id}=HOST:PORT"),
+            ),
+            Answer::Silent(reason) => (
+                format!("server {id} does not answer on {place}: {reason}"),
+                "start it, or take it out of the ensemble, before another one is stopped".to_owned(),
+            ),
+            Answer::NotServing => (
+                format!("server {id} on {place} runs without a quorum"),
+                "look at its log; the others must be able to reach its peer ports".to_owned(),
+            ),
+            Answer::Foreign(line) => {
+                (format!("what answers on {place} is no ZooKeeper server: {line:?}"), String::new())
+            }
+        };
+        found.push(finding(Refusal, "down", *id, text, way));
+    }
+}
+
+fn words(facts: &Facts, found: &mut Vec<Finding>) {
+    for (id, member) in &facts.members {
+        if member.closed.is_empty() {
+            continue;
+        }
+        let closed: Vec<&str> = member.closed.iter().copied().collect();
+        let (severity, what) = match member.closed.contains("mntr") {
+            true => (Refusal, "so nobody can see from outside whether the followers are in sync"),
+            false => (Warning, "so this report leaves out what they tell"),
+        };
+        let text = format!("server {id} does not answer {}, {what}", closed.join(" and "));
+        let way = "in its zoo.cfg: 4lw.commands.whitelist=srvr,mntr,conf,cons,hash,dump (read at a restart)";
+        found.push(finding(severity, "words", *id, text, way));
+    }
+}
+
+/// Releases that are no company for a swap.
+fn versions(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
+    for (id, server) in facts.serving().filter(|(_, server)| server.kind == Kind::Java) {
+        let Some((reason, refused)) = reason_against(server.release) else {
+            continue;
+        };
+        let severity = if refused && !wanted.i_know { Refusal } else { Warning };
+        let way = match severity {
+            Refusal => "upgrade the Java members to 3.9.4 or later first; --i-know goes on all the same",
+            Warning => "3.9.4 or later has the fixes",
+        };
+        found.push(finding(
+            severity,
+            "version",
+            id,
+            format!("server {id} is {}: {reason}", server.version),
+            way,
+        ));
+    }
+}
+
+/// Why a release of Java is bad company, and whether it is too bad.
+fn reason_against(release: Option<[u32; 3]>) -> Option<(&'static str, bool)> {
+    match release {
+        None => Some(("a version that cannot be read, so nobody knows which defects it has", true)),
+        Some([3, 9, 3]) => Some((
+            "after it has synchronized, it may hand on a log with a hole, and txns are lost (ZOOKEEPER-4925)",
+            true,
+        )),
+        Some(old) if old < [3, 7, 2] || ([3, 8, 0]..[3, 8, 2]).contains(&old) => Some((
+            "of a multi that contains create2 it applies only what stands before, and its tree differs for \
+             ever (ZOOKEEPER-4026)",
+            true,
+        )),
+        Some(old) if old < [3, 9, 4] => Some((
+            "a follower that is stopped or loses its leader while it writes may end with a log unlike the \
+             others' (ZOOKEEPER-4541, 4712)",
+            false,
+        )),
+        Some(_) => None,
+    }
+}
+
+fn leaders(facts: &Facts, found: &mut Vec<Finding>) {
+    let leading: Vec<i64> =
+        facts.serving().filter(|(_, server)| server.mode == Mode::Leader).map(|(id, _)| id).collect();
+    let way = "wait for the election to end; if it does not, look at the logs";
+    match leading[..] {
+        [_] => {}
+        [] if facts.members.is_empty() => {}
+        [] => found.push(finding(Refusal, "leader", None, "no member leads", way)),
+        _ => {
+            let text = format!("servers {} all say that they lead", list(&leading));
+            found.push(finding(Refusal, "leader", None, text, way));
+        }
+    }
+}
+
+fn list(ids: &[i64]) -> String {
+    ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// What the file says must be what the ensemble lives by.
+fn membership(facts: &Facts, found: &mut Vec<Finding>) {
+    let ours: BTreeSet<i64> = facts.members.keys().copied().collect();
+    for (id, server) in facts.serving() {
+        if let Some(theirs) = server.members.as_ref().filter(|theirs| **theirs != ours) {
+            let (theirs, ours): (Vec<i64>, Vec<i64>) =
+                (theirs.iter().copied().collect(), ours.iter().copied().collect());
+            let text = format!("server {id} knows the members {}, this file {}", list(&theirs), list(&ours));
+            let way = "take the zoo.cfg and the dynamic file of a running member";
+            found.push(finding(Refusal, "membership", id, text, way));
+        }
+        let votes = facts.members[&id].votes;
+        let fits = match server.mode {
+            Mode::Leader | Mode::Follower => votes,
+            Mode::Observer => !votes,
+            Mode::Standalone | Mode::ReadOnly => false,
+        };
+        if !fits {
+            let role = if votes { "a voter" } else { "an observer" };
+            let text = format!("server {id} is {role} in this file, and says {}", server.mode.word());
+            found.push(finding(Refusal, "membership", id, text, "look at its zoo.cfg and its log"));
+        }
+    }
+}
+
+fn in_sync(facts: &Facts, found: &mut Vec<Finding>) {
+    let Some((leader, at)) = facts.leader() else {
+        return;
+    };
+    let way = "wait until it has caught up, and run this again";
+    let observers = facts.members.len() - facts.voters();
+    let expected = [
+        ("followers", at.synced_followers, facts.voters().saturating_sub(1)),
+        ("observers", at.synced_observers, observers),
+    ];
+    for (what, synced, all) in expected {
+        let all = all as u64;
+        if let Some(synced) = synced.filter(|synced| *synced < all) {
+            let text = format!("the leader, server {leader}, has {synced} of {all} {what} in sync");
+            found.push(finding(Refusal, "sync", None, text, way));
+        }
+    }
+    for (id, server) in facts.serving().filter(|(id, _)| *id != leader) {
+        let text = match lag(at, server) {
+            None => {
+                format!("server {id} is in a later epoch ({}) than the leader ({})", server.zxid, at.zxid)
+            }
+            Some(lag) if lag > LAG_MAX => format!("server {id} is {lag} txns behind the leader"),
+            Some(_) => continue,
+        };
+        found.push(finding(Refusal, "sync", id, text, way));
+    }
+}
+
+/// Txns that a member is behind the leader, at least; `None` when it is in a later epoch.
+///
+/// A member that was elected for shows the last zxid of the epoch before until the first write of the new one.
+pub(crate) fn lag(leader: &Server, member: &Server) -> Option<i64> {
+    let epoch = |zxid: Zxid| zxid.0 >> 32;
+    match epoch(member.zxid).cmp(&epoch(leader.zxid)) {
+        Ordering::Less => Some(leader.zxid.0 & 0xffff_ffff),
+        Ordering::Equal => Some((leader.zxid.0 - member.zxid.0).max(0)),
+        Ordering::Greater => None,
+    }
+}
+
+/// A stop must leave a quorum.
+fn spare_voter(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
+    let voters = facts.voters();
+    if facts.weighted {
+        let text = "the quorum is counted by groups and weights, which this does not check";
+        let way = "see that the group of the member that is stopped has a majority without it";
+        found.push(finding(Warning, "quorum", None, text, way));
+    } else if (1..=2).contains(&voters) {
+        let severity = if wanted.i_know { Warning } else { Refusal };
+        let text =
+            format!("with {voters} voters there is no quorum while one of them is stopped: clients wait");
+        let way = "add a voter first (`reconfig`), or accept the pause with --i-know";
+        found.push(finding(severity, "quorum", None, text, way));
+    }
+}
+
+fn clocks(facts: &Facts, found: &mut Vec<Finding>) {
+    let clocks = facts.members.iter().filter_map(|(id, member)| Some((*id, member.clock?)));
+    let Some((first, least)) = clocks.clone().min_by_key(|(_, clock)| clock.ahead_ms) else {
+        return;
+    };
+    let Some((last, most)) = clocks.max_by_key(|(_, clock)| clock.ahead_ms) else {
+        return;
+    };
+    let apart = most.ahead_ms - least.ahead_ms;
+    let precision = most.precision_ms + least.precision_ms;
+    if apart - precision > CLOCK_MS_MAX {
+        let text = format!(
+            "the clocks of servers {first} and {last} are {apart} ms apart (± {precision} ms): times of nodes \
+             jump when the leader changes"
+        );
+        found.push(finding(Warning, "clocks", None, text, "let NTP run on every machine"));
+    }
+}
+
+fn disk(facts: &Facts, found: &mut Vec<Finding>) {
+    let Some(disk) = &facts.disk else {
+        return;
+    };
+    let needed = disk.data.saturating_mul(2).saturating_add(DISK_RESERVE);
+    if disk.free < needed {
+        let mib = |bytes: u64| bytes >> 20;
+        let text = format!(
+            "{} has {} MiB free; {} MiB are wanted for a snapshot, logs and what is there already",
+            disk.dir.display(),
+            mib(disk.free),
+            mib(needed)
+        );
+        found.push(finding(Refusal, "disk", disk.member, text, "make room first: a full disk stops writes"));
+    }
+}
+
+/// Digests of the same zxid must be the same. Java notes a wrong one now and then after it got a whole snapshot under
+/// load, so the trees have the last word where they were compared.
+fn digests(facts: &Facts, found: &mut Vec<Finding>) {
+    let Some((leader, at)) = facts.leader() else {
+        return;
+    };
+    for (id, server) in facts.serving().filter(|(id, _)| *id != leader) {
+        let unlike = server
+            .digests
+            .iter()
+            .find(|(zxid, digest)| at.digests.get(zxid).is_some_and(|theirs| theirs != *digest));
+        let Some((zxid, _)) = unlike else {
+            continue;
+        };
+        let same = matches!(&facts.members[&id].tree, Tree::Compared(seen) if seen.different.is_empty());
+        let text = format!("the digests of servers {id} and {leader} differ at zxid {}", Zxid(*zxid));
+        let (severity, way) = match same {
+            true => (
+                Warning,
+                "the trees are equal, so it is a miscount that Java makes after a snapshot under load",
+            ),
+            false => (Refusal, "compare the trees (leave out --no-tree)"),
+        };
+        found.push(finding(severity, "digests", id, text, way));
+    }
+}
+
+fn trees(facts: &Facts, found: &mut Vec<Finding>) {
+    let leader = facts.leader().map_or(0, |(id, _)| id);
+    for (id, member) in &facts.members {
+        match &member.tree {
+            Tree::NotCompared => {}
+            Tree::TooBig(nodes) => {
+                let text = format!("the tree of server {id} was not compared: it has {nodes} nodes");
+                found.push(finding(Warning, "trees", *id, text, "--tree-nodes N raises the bound"));
+            }
+            Tree::Unreadable(reason) => {
+                let text = format!("the tree of server {id} could not be read: {reason}");
+                found.push(finding(Refusal, "trees", *id, text, "run this again; --no-tree leaves it out"));
+            }
+            Tree::Compared(seen) if !seen.different.is_empty() => {
+                let text = format!(
+                    "{} nodes of server {id} differ from those of the leader, server {leader}: {}",
+                    seen.different.len(),
+                    seen.different.iter().take(3).cloned().collect::<Vec<_>>().join(", ")
+                );
+                let way = "stop server, move its version-2 directories aside, start it again: it learns all from the leader";
+                found.push(finding(
+                    Refusal,
+                    "trees",
+                    *id,
+                    text,
+                    way.replace("stop server", &format!("stop server {id}")),
+                ));
+            }
+            Tree::Compared(seen) if seen.hidden > 0 => {
+                let text =
+                    format!("{} nodes of server {id} were not compared: they may not be read", seen.hidden);
+                found.push(finding(
+                    Warning,
+                    "trees",
+                    *id,
+                    text,
+                    "give --auth SCHEME:TEXT of somebody who may",
+                ));
+            }
+            Tree::Compared(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

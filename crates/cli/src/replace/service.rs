@@ -1,0 +1,107 @@
+//! What to type on a member's machine, for each way of running servers.
+
+use std::path::Path;
+
+use super::facts::Kind;
+
+/// How servers are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Service {
+    /// Units `zookeeper` and `oxherd`.
+    Systemd,
+    /// Containers `zookeeper` and `oxherd`.
+    Container,
+    /// `zkServer.sh`, and the program itself.
+    Plain,
+}
+
+impl Service {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Systemd, Self::Container, Self::Plain];
+
+    /// The word for it on the command line.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Systemd => "systemd",
+            Self::Container => "container",
+            Self::Plain => "plain",
+        }
+    }
+
+    /// The lines that stop the one and start the other on the same files.
+    pub(crate) fn lines(self, to: Kind, config: &Path) -> Vec<String> {
+        vec![self.stop(to.other(), config), self.start(to, config)]
+    }
+
+    fn stop(self, kind: Kind, config: &Path) -> String {
+        let name = name(kind);
+        match (self, kind) {
+            (Self::Systemd, _) => format!("sudo systemctl disable --now {name}"),
+            (Self::Container, _) => format!("docker stop -t 60 {name}"),
+            (Self::Plain, Kind::Java) => format!("zkServer.sh stop {}", config.display()),
+            (Self::Plain, Kind::Oxherd) => "kill -TERM PID".to_owned(),
+        }
+    }
+
+    fn start(self, kind: Kind, config: &Path) -> String {
+        let config = config.display();
+        match (self, kind) {
+            (Self::Systemd, _) => format!("sudo systemctl enable --now {}", name(kind)),
+            (Self::Container, Kind::Java) => "docker start zookeeper".to_owned(),
+            (Self::Container, Kind::Oxherd) => format!(
+                "docker start oxherd || docker run -d --name oxherd --network host --volumes-from zookeeper \
+                 IMAGE serve {config}"
+            ),
+            (Self::Plain, Kind::Java) => format!("zkServer.sh start {config}"),
+            (Self::Plain, Kind::Oxherd) => format!("nohup oxherd serve {config} >>oxherd.log 2>&1 &"),
+        }
+    }
+
+    /// What has to be there for the lines to work; empty when nothing has to.
+    pub(crate) fn needs(self, config: &Path) -> String {
+        match self {
+            Self::Systemd => format!(
+                "a unit oxherd.service with the User= and the limits of zookeeper.service and \
+                 ExecStart=/usr/bin/oxherd serve {}",
+                config.display()
+            ),
+            Self::Container => {
+                "IMAGE with the oxherd binary as entry point, and the user of the Java one".to_owned()
+            }
+            Self::Plain => {
+                "the user that ran the other server, and its JVMFLAGS and SERVER_JVMFLAGS".to_owned()
+            }
+        }
+    }
+}
+
+fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Java => "zookeeper",
+        Kind::Oxherd => "oxherd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_undoes_the_way_there() {
+        let config = Path::new("/etc/zookeeper/zoo.cfg");
+        let there = Service::Plain.lines(Kind::Oxherd, config);
+        assert_eq!(there[0], "zkServer.sh stop /etc/zookeeper/zoo.cfg");
+        assert!(there[1].contains("oxherd serve /etc/zookeeper/zoo.cfg"));
+        let back = Service::Plain.lines(Kind::Java, config);
+        assert_eq!(back, ["kill -TERM PID", "zkServer.sh start /etc/zookeeper/zoo.cfg"]);
+        // Of two units that are both enabled, a reboot would start both on the same files.
+        assert_eq!(
+            Service::Systemd.lines(Kind::Java, config),
+            ["sudo systemctl disable --now oxherd", "sudo systemctl enable --now zookeeper"]
+        );
+        assert_eq!(
+            Service::Container.lines(Kind::Java, config),
+            ["docker stop -t 60 oxherd", "docker start zookeeper"]
+        );
+    }
+}

@@ -1,0 +1,179 @@
+//! The ensemble as its configuration tells it: who is in it, where to ask, what the file says.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use oxherd_config::table::Status;
+use oxherd_config::{Config, ConfigError, Finding, Member, Parsed, Severity, Sources, table};
+
+use super::facts::{ConfigFact, ConfigWeight, Disk};
+
+/// What to look at.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// By number.
+    pub(crate) members: BTreeMap<i64, Address>,
+    /// Whether there are groups and weights.
+    pub(crate) weighted: bool,
+    /// What is to be said about the file.
+    pub(crate) config: Vec<ConfigFact>,
+    /// The file, absolute.
+    pub(crate) file: PathBuf,
+    /// The number of the member on whose machine this runs, with its directories.
+    pub(crate) own: Option<(i64, Vec<PathBuf>)>,
+}
+
+/// Where a member is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub(crate) votes: bool,
+    /// Names of its peer addresses.
+    pub(crate) hosts: Vec<String>,
+    /// `host:port` for clients, when it is known.
+    pub(crate) client: Option<String>,
+}
+
+impl Target {
+    /// Reads a `zoo.cfg` with what it names; `places` override where clients connect.
+    pub(crate) fn load(file: &Path, places: &[(i64, String)]) -> Result<Self, ConfigError> {
+        let parsed = Parsed::load(&Sources { file: Some(file.to_owned()), ..Sources::default() })?;
+        let config = &parsed.config;
+        let own = config
+            .server_id
+            .map(|id| id.0)
+            .filter(|id| config.membership.members.keys().any(|key| key.0 == *id));
+        let members = config.membership.members.iter().map(|(id, member)| {
+            let given = places.iter().find(|(other, _)| *other == id.0).map(|(_, place)| place.clone());
+            let client = given.or_else(|| client_of(config, member, own == Some(id.0)));
+            let hosts = member.addresses.iter().map(|address| address.host.clone()).collect();
+            let votes = config.membership.participants().any(|voter| voter == *id);
+            (id.0, Address { votes, hosts, client })
+        });
+        Ok(Self {
+            members: members.collect(),
+            weighted: !config.membership.groups.is_empty(),
+            config: config_facts(&parsed),
+            file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+            own: own.map(|id| (id, directories(config))),
+        })
+    }
+
+    /// Space on the fuller of the disks of the member on whose machine this runs.
+    pub(crate) fn disk(&self) -> Option<Disk> {
+        let (member, dirs) = self.own.as_ref()?;
+        let data = dirs.iter().map(|dir| newest_snapshot_bytes(dir)).max().unwrap_or(0);
+        let disks = dirs.iter().filter_map(|dir| {
+            let stat = rustix::fs::statvfs(dir).ok()?;
+            let free = stat.f_bavail.saturating_mul(stat.f_frsize);
+            Some(Disk { member: *member, dir: dir.clone(), free, data })
+        });
+        disks.min_by_key(|disk| disk.free)
+    }
+}
+
+fn directories(config: &Config) -> Vec<PathBuf> {
+    vec![config.storage.data_dir.clone(), config.log_dir().to_owned()]
+}
+
+/// Bytes of the largest snapshot file below a data directory; 0 when there is none.
+fn newest_snapshot_bytes(dir: &Path) -> u64 {
+    let files = std::fs::read_dir(dir.join("version-2")).into_iter().flatten().flatten();
+    let snapshots = files.filter(|file| file.file_name().to_string_lossy().starts_with("snapshot."));
+    snapshots.filter_map(|file| file.metadata().ok()).map(|metadata| metadata.len()).max().unwrap_or(0)
+}
+
+fn client_of(config: &Config, member: &Member, own: bool) -> Option<String> {
+    let peer = &member.addresses.first()?.host;
+    let (host, port) = match &member.client {
+        Some((host, port)) => (host.clone(), *port),
+        // A static file has the client port of its own machine alone; ensembles use the same one everywhere.
+        None => {
+            let port = &config.client_port;
+            let host = port.address.as_ref().filter(|_| own).map_or_else(|| peer.clone(), Clone::clone);
+            (host, port.port?)
+        }
+    };
+    let is_any = matches!(host.as_str(), "0.0.0.0" | "::" | "0:0:0:0:0:0:0:0");
+    let host = if is_any { peer.clone() } else { host };
+    Some(if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") })
+}
+
+fn config_facts(parsed: &Parsed) -> Vec<ConfigFact> {
+    let fact = |finding: &Finding| {
+        let weight = match finding.severity {
+            Severity::Error => ConfigWeight::Error,
+            Severity::Warning => ConfigWeight::Harmless,
+            Severity::Note => unserved(finding).then_some(ConfigWeight::Unserved)?,
+        };
+        Some(ConfigFact { weight, text: finding.to_string() })
+    };
+    parsed.findings.iter().filter_map(fact).collect()
+}
+
+/// Keys that switch something on that peers or clients would miss.
+fn unserved(finding: &Finding) -> bool {
+    const SWITCHES: [&str; 6] = [
+        "secureClientPort",
+        "client.portUnification",
+        "sslQuorum",
+        "quorum.auth.enableSasl",
+        "sessionRequireClientSASLAuth",
+        "authProvider.",
+    ];
+    let Some(key) = &finding.key else {
+        return false;
+    };
+    let waits = table::find(key).is_some_and(|row| row.status == Status::Security);
+    waits && SWITCHES.iter().any(|switch| key.starts_with(switch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn load(text: &str, places: &[(i64, String)]) -> Target {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("zoo.cfg");
+        std::fs::write(dir.path().join("myid"), "2\n").unwrap();
+        std::fs::write(&file, format!("dataDir={}\n{text}", dir.path().display())).unwrap();
+        Target::load(&file, places).unwrap()
+    }
+
+    #[test]
+    fn clients_are_where_the_list_the_file_or_the_user_says() {
+        let text = "initLimit=5\nsyncLimit=2\nclientPort=2181\nserver.1=zk1:1:2;0.0.0.0:2281\nserver.2=zk2:1:2\n\
+                    server.3=zk3:1:2:observer\nserver.4=[::1]:1:2\n";
+        let target = load(text, &[(3, "other:99".to_owned())]);
+        let places: Vec<_> = target.members.values().map(|member| member.client.clone().unwrap()).collect();
+        assert_eq!(places, ["zk1:2281", "zk2:2181", "other:99", "[::1]:2181"]);
+        assert!(target.members[&1].votes && !target.members[&3].votes);
+        assert_eq!(target.own.as_ref().map(|(id, _)| *id), Some(2));
+    }
+
+    #[test]
+    fn what_the_file_says_is_weighed() {
+        let members = "initLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+        let weights = |text: &str| -> Vec<_> {
+            load(&format!("clientPort=2181\n{members}{text}"), &[])
+                .config
+                .iter()
+                .map(|fact| fact.weight)
+                .collect()
+        };
+        assert_eq!(weights(""), []);
+        assert_eq!(weights("tickTimes=3\n"), [ConfigWeight::Harmless]);
+        assert_eq!(weights("electionAlg=1\n"), [ConfigWeight::Error]);
+    }
+
+    #[test]
+    fn the_disk_of_the_own_member_is_measured() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir(dir.path().join("version-2")).unwrap();
+        std::fs::write(dir.path().join("version-2/snapshot.1"), [0; 700]).unwrap();
+        let mut target = load("clientPort=1\nserver.1=a:1:2\nserver.2=b:1:2\n", &[]);
+        target.own = Some((2, vec![dir.path().to_owned()]));
+        let disk = target.disk().unwrap();
+        assert_eq!((disk.member, disk.data), (2, 700));
+        assert!(disk.free > 0);
+    }
+}
