@@ -16,7 +16,7 @@ const SNAPSHOT_ALWAYS: &str = "snapCount=2000";
 /// Txns between two snapshots, so many that none comes.
 const SNAPSHOT_NEVER: &str = "snapCount=100000000";
 
-/// `bench [ensemble|sync|pause] [ARG..]`; other arguments go to the rigs' `bench.py run`.
+/// `bench [ensemble|sync|pause|catch-up] [ARG..]`; other arguments go to the rigs' `bench.py run`.
 pub(crate) fn run(args: &[String]) -> Result<()> {
     let rigs = Rigs::find()?;
     succeed(cargo().args(["build", "--release", "--package", "oxherd"]))?;
@@ -24,6 +24,7 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
         Some("ensemble") => rigs.side_by_side("@3", "bench-ensemble.jsonl", &args[1..]),
         Some("sync") => rigs.sync(),
         Some("pause") => rigs.pause(),
+        Some("catch-up") => rigs.catch_up(),
         _ => rigs.side_by_side("", "bench.jsonl", args),
     }
 }
@@ -84,6 +85,14 @@ impl Rigs {
             );
         }
         Ok(())
+    }
+
+    /// An emptied follower learns a large tree, beside Java.
+    fn catch_up(&self) -> Result<()> {
+        let mut bench = Command::new("python3");
+        bench.arg(root().join("tests-interop/bench/catch_up.py")).arg(&self.0);
+        bench.arg(root().join("target/bench-catch-up.jsonl")).arg("zk39");
+        succeed(bench.arg(format!("exec:{} serve", oxherd().display())).env("PYTHONDONTWRITEBYTECODE", "1"))
     }
 
     fn load(&self, server: &Running, args: &str) -> Result<Value> {

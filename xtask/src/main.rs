@@ -23,7 +23,7 @@ cargo xtask interop [NAME..] other people's clients and suites against a release
 cargo xtask sim [ARG..]      whole replicas in virtual time; --ci, --seeds A..B, --minutes N, --seed N --trace
 cargo xtask trace [--of A..B] recorded runs held against spec/Zab.tla by TLC (needs java and mvn)
 cargo xtask fuzz [SECONDS]   every fuzz target for a while (needs cargo-fuzz)
-cargo xtask bench [ARG..]    side by side with Java (needs the rigs); also bench ensemble, bench sync, bench pause
+cargo xtask bench [ARG..]    side by side with Java (needs the rigs); also bench ensemble, sync, pause, catch-up
 cargo xtask bench-failover   writes after a leader's end, side by side with Java; ROUNDS=N";
 
 fn main() -> Result<()> {
