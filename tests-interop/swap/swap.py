@@ -105,6 +105,7 @@ class Ensemble:
         self.wait_for_writes()
         wrong = [f"digest mismatches of server {n} grow from {b} to {a}"
                  for (n, b), (_, a) in zip(mismatches, self.mismatches()) if a != b]
+        wrong += self.standing_still(counts)
         for each in self.programs:
             each.order("pause")
         for each in self.writers:
@@ -116,12 +117,23 @@ class Ensemble:
             wrong += [who + lost for writer in self.writers for lost in writer.check(tree)]
             wrong += [who + unlike for unlike in differences(trees[0], tree)]
         wrong += self.unlike_digests()
-        for program, before in zip(self.programs, counts):
-            wrong += [f"{program.name}: no {name} since the last step, {count} in all"
-                      for name, count in program.counts.items() if name != "retries" and count == before.get(name, 0)]
         self.resume()
         wrong += [fault for each in self.writers + self.programs for fault in each.wrong]
         return wrong, len(trees[0])
+
+    def standing_still(self, counts):
+        """What a client does not get on with, however long one waits."""
+        def names():
+            for program in self.programs:
+                program.order("tell")
+            return [f"{program.name}: no {name} since the last step, {count} in all"
+                    for program, before in zip(self.programs, counts)
+                    for name, count in program.counts.items() if name != "retries" and count == before.get(name, 0)]
+        try:
+            wait_until(lambda: not names(), "a client does not get on")
+        except TimeoutError:
+            return names()
+        return []
 
     def resume(self):
         for each in self.writers:

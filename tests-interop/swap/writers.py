@@ -161,7 +161,7 @@ def gaps(writers, begun, ended):
 
 
 class Program:
-    """Clients in a process of their own, that take the lines pause, resume and stop."""
+    """Clients in a process of their own, that take the lines pause, resume, tell and stop."""
 
     def __init__(self, command, log):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)

@@ -31,7 +31,7 @@ import org.apache.zookeeper.data.Stat;
 
 /**
  * Clients that run while servers are exchanged: Curator's locks and latches, and ZooKeeper's own one-shot watches.
- * Reads the lines pause, resume and stop; answers each with one line {@code name=count ...}, then {@code wrong: ...}
+ * Reads the lines pause, resume, tell and stop; answers each with one line {@code name=count ...}, then {@code wrong: ...}
  * lines and a line {@code end}.
  */
 public class SwapClients {
@@ -81,7 +81,7 @@ public class SwapClients {
                 ROUND.writeLock().unlock();
             } else if (line.equals("pause")) {
                 ROUND.writeLock().lock();
-            } else {
+            } else if (!line.equals("tell")) {
                 over = true;
                 ENDINGS.forEach(Runnable::run);
             }
