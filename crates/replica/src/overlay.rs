@@ -14,7 +14,7 @@ use bytes::Bytes;
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
 use oxherd_proto::{ErrorCode, SessionId, StatPersisted, Str, Zxid};
-use oxherd_tree::{AclList, NodeView, Place, Tree};
+use oxherd_tree::{AclList, NodeView, Place, QuotaBreach, Tree};
 
 use crate::prepare::PrepareContext;
 use crate::prepare::digest;
@@ -32,6 +32,8 @@ pub(crate) struct Overlay {
     /// What the changes of the multi under way replaced, oldest first.
     replaced: Option<Replaced>,
     traffic: OverlayTraffic,
+    /// Limits that writes would break, since they were taken last.
+    pub(crate) breaches: Vec<QuotaBreach>,
 }
 
 /// Changes that came and went since this was taken last.
@@ -107,6 +109,7 @@ impl Default for Overlay {
             digest: None,
             replaced: None,
             traffic: OverlayTraffic::default(),
+            breaches: Vec::new(),
         }
     }
 }

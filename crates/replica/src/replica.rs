@@ -5,6 +5,7 @@ mod learning;
 mod local;
 mod member;
 mod noted_digests;
+mod quota_log;
 mod read_only;
 
 use std::collections::VecDeque;
@@ -30,6 +31,7 @@ pub use crate::replica::local::LocalSessionOptions;
 use crate::replica::local::LocalView;
 use crate::replica::member::Duty;
 use crate::replica::noted_digests::NotedDigests;
+use crate::replica::quota_log::QuotaLog;
 use crate::session::Sessions;
 use crate::snapshot::{SnapshotOptions, SnapshotTrigger};
 
@@ -103,6 +105,7 @@ pub struct Replica {
     has_room: bool,
     /// Sessions that came to their end since the last exclusive step.
     expired: i64,
+    quota_log: QuotaLog,
     digests: VecDeque<(Zxid, u64)>,
     noted_digests: NotedDigests,
 }
@@ -170,6 +173,7 @@ impl Replica {
             last_proposed: recovered.last_zxid,
             has_room: true,
             expired: 0,
+            quota_log: QuotaLog::default(),
             digests: VecDeque::new(),
             noted_digests: NotedDigests::default(),
             options,
@@ -247,16 +251,17 @@ impl Replica {
                 }
             }
         }
-        self.note_traffic(&exclusive.statistics.metrics);
+        self.note_traffic(exclusive.now, &exclusive.statistics.metrics);
     }
 
-    fn note_traffic(&mut self, metrics: &Metrics) {
+    fn note_traffic(&mut self, now: Now, metrics: &Metrics) {
         let changes = self.overlay.take_traffic();
         metrics.outstanding_changes_queued.add(changes.queued);
         metrics.outstanding_changes_removed.add(changes.removed);
         if self.expired > 0 {
             metrics.stale_sessions_expired.add(std::mem::take(&mut self.expired));
         }
+        self.quota_log.note(&std::mem::take(&mut self.overlay.breaches), now.instant, metrics);
     }
 
     // ---- writes

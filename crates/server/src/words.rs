@@ -7,12 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use oxherd_admin::{
-    Bucket, ConnectionStatus, Environment, Gauges, LeaderGauges, ServerState, SessionStatus, SessionsStatus,
-    ShownConfig, ShownEnsemble, Statistics, StatusSource, WatchSummary, Whitelist, Word, Zone,
+    Bucket, ConnectionStatus, Environment, Gauges, LeaderGauges, QuotaGauge, ServerState, SessionStatus,
+    SessionsStatus, ShownConfig, ShownEnsemble, Statistics, StatusSource, WatchSummary, Whitelist, Word,
+    Zone,
 };
 use oxherd_config::{Config, Mode};
 use oxherd_proto::{ServerId, SessionId, Zxid};
 use oxherd_replica::{Connection, Sessions};
+use oxherd_tree::QuotaUse;
 use oxherd_zab::Role;
 use tokio::net::tcp::OwnedReadHalf;
 
@@ -194,9 +196,10 @@ impl StatusSource for Words {
     }
 
     fn gauges(&self) -> Gauges {
-        let (znodes, ephemerals, data_bytes) = self
-            .driver
-            .with_side(|side| (side.tree.node_count(), side.tree.ephemeral_count(), side.tree.data_size()));
+        let (znodes, ephemerals, data_bytes, quotas) = self.driver.with_side(|side| {
+            let tree = side.tree;
+            (tree.node_count(), tree.ephemeral_count(), tree.data_size(), quota_gauges(tree.quotas()))
+        });
         let count = |number: usize| i64::try_from(number).unwrap_or(i64::MAX);
         let role = self.driver.role();
         // Let go of before the replica is asked for: the exclusive step takes them in the other order.
@@ -229,6 +232,7 @@ impl StatusSource for Words {
             open_files: std::fs::read_dir("/proc/self/fd").map_or(-1, |entries| count(entries.count())),
             open_files_max: open_files_max(),
             uptime_ms: Driver::now().unix_ms - self.started_unix_ms,
+            quotas,
             ..Gauges::default()
         }
     }
@@ -403,4 +407,24 @@ fn resident_mb() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) / 1024
+}
+
+/// Quotas summed up by the first component of their paths; a limit that is not set counts as −1, as in ZooKeeper.
+// Java: QuotaMetricsUtils
+fn quota_gauges(quotas: impl Iterator<Item = QuotaUse>) -> Vec<QuotaGauge> {
+    let mut sums = BTreeMap::<String, [i64; 4]>::new();
+    for quota in quotas {
+        let first = quota.path.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
+        let sum = sums.entry(String::from_utf8_lossy(first).into_owned()).or_default();
+        let values = [quota.count_limit, quota.bytes_limit, quota.count, quota.bytes];
+        sum.iter_mut().zip(values).for_each(|(sum, value)| *sum = sum.saturating_add(value));
+    }
+    let gauge = |(namespace, [count_limit, bytes_limit, count, bytes]): (String, [i64; 4])| QuotaGauge {
+        namespace,
+        count_limit: Some(count_limit),
+        bytes_limit: Some(bytes_limit),
+        count: Some(count),
+        bytes: Some(bytes),
+    };
+    sums.into_iter().map(gauge).collect()
 }

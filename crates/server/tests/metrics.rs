@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oxherd_client::{Client, ClientOptions, open_acl};
-use oxherd_proto::CreateMode;
+use oxherd_proto::{CreateMode, ErrorCode};
 use oxherd_server::{Config, Handle, Server, TestEnsemble};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -181,4 +181,34 @@ fn a_load_moves_what_the_members_of_an_ensemble_measure() {
         }
         assert!(Instant::now() < end, "{missing:?}");
     }
+}
+
+#[test]
+fn quotas_are_shown_by_the_first_component_of_their_paths() {
+    let data = tempfile::TempDir::new().unwrap();
+    let server = alone(&data, |config| config.limits.enforce_quota = true);
+    let address = server.client_addr().unwrap();
+    let make = async |client: &Client, path: &str, data: &'static str| {
+        client
+            .create(path, Some(Bytes::from_static(data.as_bytes())), open_acl(), CreateMode::Persistent)
+            .await
+    };
+    run(async {
+        let client = client(address);
+        make(&client, "/app", "").await.unwrap();
+        make(&client, "/zookeeper/quota/app", "").await.unwrap();
+        make(&client, "/zookeeper/quota/app/zookeeper_limits", "count=-1,bytes=100=;countHardLimit=2")
+            .await
+            .unwrap();
+        make(&client, "/zookeeper/quota/app/zookeeper_stats", "count=0,bytes=0").await.unwrap();
+        make(&client, "/app/a", "four").await.unwrap();
+        let refused = make(&client, "/app/b", "").await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::QuotaExceeded));
+        client.close().await.unwrap();
+    });
+    let mntr = ask(address, b"mntr");
+    let of_app = |name: &str| number(&mntr, &format!("app_{name}_per_namespace"));
+    assert_eq!((of_app("quota_count_limit"), of_app("quota_bytes_limit")), (Some(2.0), Some(100.0)));
+    assert_eq!((of_app("quota_count_usage"), of_app("quota_bytes_usage")), (Some(2.0), Some(4.0)));
+    assert_eq!(of_app("quota_exceeded_error"), Some(1.0));
 }

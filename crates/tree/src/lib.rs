@@ -25,7 +25,7 @@ pub use digest::{DIGEST_VERSION, node_digest};
 pub use load::{LoadError, LoadProgress, Loader};
 pub use node::{NodeView, Place};
 pub use path::{PathError, name, parent, validate_path};
-pub use quota::{QuotaBreach, QuotaKind, StatsTrack};
+pub use quota::{QuotaBreach, QuotaKind, QuotaUse, StatsTrack};
 pub use tree::{Tree, TreeOptions};
 pub use walk::{WalkId, WalkPoint, WalkState};
 pub use watch::{ClientId, EventType, Told, WatchEvent, WatchMode, WatchSummary, WatcherKind, Watches};

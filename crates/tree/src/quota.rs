@@ -15,7 +15,7 @@ pub(crate) const STATS: &[u8] = b"zookeeper_stats";
 const COUNT: &str = "count";
 const BYTES: &str = "bytes";
 
-/// Which hard limit a write would break.
+/// What a limit is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QuotaKind {
     /// Number of nodes.
@@ -24,7 +24,7 @@ pub enum QuotaKind {
     Bytes,
 }
 
-/// A hard limit that a write would break.
+/// A limit that a write would break.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaBreach {
     /// The path that has the quota.
@@ -35,6 +35,23 @@ pub struct QuotaBreach {
     pub usage: i64,
     /// The most it may be.
     pub limit: i64,
+    /// Whether the write is refused; a soft limit is only told.
+    pub hard: bool,
+}
+
+/// One quota as operators see it; −1 is no limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuotaUse {
+    /// The path that has the quota.
+    pub path: Vec<u8>,
+    /// Most nodes: the hard limit where there is one, else the soft one.
+    pub count_limit: i64,
+    /// Most bytes of data, likewise.
+    pub bytes_limit: i64,
+    /// Nodes at and below the path.
+    pub count: i64,
+    /// Bytes of their data.
+    pub bytes: i64,
 }
 
 /// The text in quota nodes: names and numbers.
@@ -89,6 +106,12 @@ impl StatsTrack {
         self.value("byteHardLimit")
     }
 
+    /// The limit that counts, and whether it is hard.
+    // Java: QuotaMetricsUtils.getQuotaLimit
+    fn limit(soft: i64, hard: i64) -> (i64, bool) {
+        if hard > -1 { (hard, true) } else { (soft, false) }
+    }
+
     fn usage(count: i64, bytes: i64) -> Self {
         Self { values: [(COUNT.to_owned(), count), (BYTES.to_owned(), bytes)].into() }
     }
@@ -140,33 +163,57 @@ fn quota_path(limited: &[u8], name: &[u8]) -> Vec<u8> {
 }
 
 impl Tree {
-    /// The hard limit that a write at `path` would break, of the deepest quota that applies.
+    /// The limits that a write at `path` would break, of the deepest quota that applies; none after the first hard one.
     ///
     /// A create has `old_len` 0 and `count_delta` 1, a change of data `count_delta` 0. Usage that does
-    /// not change breaks nothing.
+    /// not change breaks nothing. Where there is a hard limit the soft one does not count.
     // Java: ZooKeeperServer.checkQuota
-    pub fn quota_check(
+    pub fn quota_breaches(
         &self,
         path: &[u8],
         old_len: usize,
         new_len: usize,
         count_delta: i64,
-    ) -> Option<QuotaBreach> {
-        let limited = self.quotas.deepest(path)?;
-        let limits = self.stats_track(limited, LIMITS)?;
-        let usage = self.stats_track(limited, STATS)?;
-        let bytes_delta = delta(old_len, new_len);
-        let breach = |kind, delta: i64, usage: i64, limit: i64| {
-            let usage = usage.saturating_add(delta);
-            (delta != 0 && limit > -1 && usage > limit).then(|| QuotaBreach {
-                path: limited.to_vec(),
-                kind,
-                usage,
-                limit,
-            })
+    ) -> Vec<QuotaBreach> {
+        let mut breaches = Vec::new();
+        let Some((limited, limits, usage)) = self.quota_of(path) else {
+            return breaches;
         };
-        breach(QuotaKind::Count, count_delta, usage.count(), limits.count_hard_limit())
-            .or_else(|| breach(QuotaKind::Bytes, bytes_delta, usage.bytes(), limits.byte_hard_limit()))
+        let of_count = StatsTrack::limit(limits.count(), limits.count_hard_limit());
+        let of_bytes = StatsTrack::limit(limits.bytes(), limits.byte_hard_limit());
+        let checks = [
+            (QuotaKind::Count, count_delta, usage.count(), of_count),
+            (QuotaKind::Bytes, delta(old_len, new_len), usage.bytes(), of_bytes),
+        ];
+        for (kind, delta, usage, (limit, hard)) in checks {
+            let usage = usage.saturating_add(delta);
+            if delta != 0 && limit > -1 && usage > limit {
+                breaches.push(QuotaBreach { path: limited.to_vec(), kind, usage, limit, hard });
+                if hard {
+                    break;
+                }
+            }
+        }
+        breaches
+    }
+
+    /// Every quota, sorted by path.
+    pub fn quotas(&self) -> impl Iterator<Item = QuotaUse> + '_ {
+        self.quotas.limited.iter().filter_map(|limited| {
+            let (limits, usage) = (self.stats_track(limited, LIMITS)?, self.stats_track(limited, STATS)?);
+            Some(QuotaUse {
+                path: limited.clone(),
+                count_limit: StatsTrack::limit(limits.count(), limits.count_hard_limit()).0,
+                bytes_limit: StatsTrack::limit(limits.bytes(), limits.byte_hard_limit()).0,
+                count: usage.count(),
+                bytes: usage.bytes(),
+            })
+        })
+    }
+
+    fn quota_of<'a>(&self, path: &'a [u8]) -> Option<(&'a [u8], StatsTrack, StatsTrack)> {
+        let limited = self.quotas.deepest(path)?;
+        Some((limited, self.stats_track(limited, LIMITS)?, self.stats_track(limited, STATS)?))
     }
 
     fn stats_track(&self, limited: &[u8], name: &[u8]) -> Option<StatsTrack> {

@@ -8,7 +8,7 @@ use oxherd_proto::{
     OpCode, SessionId, SetACLTxn, SetDataTxn, StatPersisted, SubTxn, TxnHeader, TxnRecord, Xid, Zxid,
 };
 use oxherd_tree::{
-    LoadProgress, Loader, Outcome, Tree, TreeOptions, WalkState, node_digest, open_acl, parent,
+    LoadProgress, Loader, Outcome, QuotaKind, Tree, TreeOptions, WalkState, node_digest, open_acl, parent,
 };
 use proptest::prelude::*;
 
@@ -374,16 +374,14 @@ fn a_fresh_tree_has_the_digest_of_a_fresh_original() {
     assert_eq!(parent(b"/zookeeper"), Some(&b"/"[..]));
 }
 
+fn create(path: &str, data: &str) -> Op {
+    let data = Some(data.as_bytes().to_vec());
+    Op::Create { path: path.to_owned(), data, acl: 0, kind: 0, cversion: -1 }
+}
+
 #[test]
 fn usage_follows_the_deepest_quota() {
     let mut tree = Tree::new(TreeOptions::default());
-    let create = |path: &str, data: &str| Op::Create {
-        path: path.to_owned(),
-        data: Some(data.as_bytes().to_vec()),
-        acl: 0,
-        kind: 0,
-        cversion: -1,
-    };
     let script = [
         create("/q", "12345"),
         create("/zookeeper/quota/q", ""),
@@ -398,15 +396,41 @@ fn usage_follows_the_deepest_quota() {
     let usage =
         |tree: &Tree| tree.node(b"/zookeeper/quota/q/zookeeper_stats").unwrap().data().unwrap().to_vec();
     assert_eq!(usage(&tree), b"count=2,bytes=6");
-    assert!(tree.quota_check(b"/q/b", 0, 3, 1).is_none());
-    assert!(tree.quota_check(b"/q/b", 0, 4, 1).is_some(), "10 bytes are more than 9");
+    assert!(tree.quota_breaches(b"/q/b", 0, 3, 1).is_empty());
+    assert!(tree.quota_breaches(b"/q/b", 0, 4, 1)[0].hard, "10 bytes are more than 9");
     apply(&mut tree, &create("/q/b", ""), 7);
-    assert_eq!(tree.quota_check(b"/q/c", 0, 0, 1).unwrap().limit, 3);
+    assert_eq!(tree.quota_breaches(b"/q/c", 0, 0, 1)[0].limit, 3);
+    let used: Vec<_> =
+        tree.quotas().map(|quota| (quota.count_limit, quota.bytes_limit, quota.count, quota.bytes)).collect();
+    assert_eq!(used, [(3, 9, 3, 6)]);
     assert_eq!(usage(&load(&walk(&mut tree, 10), 7)), b"count=3,bytes=6");
     apply(&mut tree, &Op::SetData("/zookeeper/quota/q/zookeeper_stats".to_owned(), Some(b"?".to_vec())), 8);
     assert!(!matches!(apply(&mut tree, &create("/q/c", ""), 9), Outcome::Error(_)), "garbage stops nobody");
     apply(&mut tree, &Op::Delete("/zookeeper/quota/q/zookeeper_limits".to_owned()), 10);
-    assert!(tree.quota_check(b"/q/d", 0, 100, 1).is_none());
+    assert!(tree.quota_breaches(b"/q/d", 0, 100, 1).is_empty());
+    assert_eq!(tree.quotas().count(), 0);
+}
+
+#[test]
+fn soft_quotas_are_told_until_a_hard_one_stops_the_write() {
+    let mut tree = Tree::new(TreeOptions::default());
+    let limits = "count=1,bytes=-1=;byteHardLimit=3";
+    let script = [
+        create("/q", ""),
+        create("/zookeeper/quota/q", ""),
+        create("/zookeeper/quota/q/zookeeper_limits", limits),
+        create("/zookeeper/quota/q/zookeeper_stats", "count=0,bytes=0"),
+    ];
+    for (op, zxid) in script.iter().zip(1..) {
+        assert!(!matches!(apply(&mut tree, op, zxid), Outcome::Error(_)));
+    }
+    let told = |len, nodes| -> Vec<_> {
+        let breaches = tree.quota_breaches(b"/q/a", 0, len, nodes);
+        breaches.into_iter().map(|breach| (breach.kind, breach.usage, breach.limit, breach.hard)).collect()
+    };
+    assert_eq!(told(3, 1), [(QuotaKind::Count, 2, 1, false)]);
+    assert_eq!(told(4, 1), [(QuotaKind::Count, 2, 1, false), (QuotaKind::Bytes, 4, 3, true)]);
+    assert_eq!(told(3, 0), []);
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Overlay {
         let mut node = self.find(ctx.tree, &asked.path)?;
         ctx.check_permission(&node.acl, perms::WRITE, request)?;
         let data_len = asked.data.as_ref().map_or(0, Bytes::len);
-        ctx.check_quota(&asked.path, node.data_len, data_len, 0)?;
+        self.check_quota(ctx, &asked.path, (node.data_len, data_len), 0)?;
         let version = next_version(node.stat.version, asked.version)?;
 
         node.stat.version = version;
@@ -124,21 +124,23 @@ impl Overlay {
     }
 }
 
-impl PrepareContext<'_> {
-    /// Hard quotas only, against the usage the tree knows: what is pending does not count yet.
+impl Overlay {
+    /// Against the usage the tree knows: what is pending does not count yet. Soft limits are only noted.
     // Java: ZooKeeperServer.checkQuota
     pub(super) fn check_quota(
-        &self,
+        &mut self,
+        ctx: &PrepareContext<'_>,
         path: &[u8],
-        old_len: usize,
-        new_len: usize,
+        (old_len, new_len): (usize, usize),
         count_delta: i64,
     ) -> Result<(), ErrorCode> {
-        if self.options.enforce_quota && self.tree.quota_check(path, old_len, new_len, count_delta).is_some()
-        {
-            return Err(ErrorCode::QuotaExceeded);
+        if !ctx.options.enforce_quota {
+            return Ok(());
         }
-        Ok(())
+        let breaches = ctx.tree.quota_breaches(path, old_len, new_len, count_delta);
+        let is_refused = breaches.iter().any(|breach| breach.hard);
+        self.breaches.extend(breaches);
+        if is_refused { Err(ErrorCode::QuotaExceeded) } else { Ok(()) }
     }
 }
 

@@ -102,7 +102,7 @@ impl Overlay {
         if owner::is_session(parent.stat.ephemeral_owner, ctx.options)? {
             return Err(ErrorCode::NoChildrenForEphemerals);
         }
-        ctx.check_quota(&path, 0, asked.data.as_ref().map_or(0, Bytes::len), 1)?;
+        self.check_quota(ctx, &path, (0, asked.data.as_ref().map_or(0, Bytes::len)), 1)?;
 
         parent.child_count += 1;
         parent.stat.cversion = parent.stat.cversion.wrapping_add(1);
