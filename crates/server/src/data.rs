@@ -16,6 +16,7 @@ use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
 use oxherd_zab::DurableState;
 use tracing::{error, info, warn};
 
+use crate::load_times::LoadTimes;
 use crate::progress::Progress;
 use crate::server::StartError;
 use crate::{settings, snapshot_thread, standing};
@@ -42,6 +43,7 @@ pub(crate) struct Opened {
     /// What a member of an ensemble votes with; nothing for a server alone.
     pub(crate) durable: Option<DurableState>,
     pub(crate) files: Files,
+    pub(crate) times: LoadTimes,
     pub(crate) lock: Lock,
 }
 
@@ -56,7 +58,9 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     restore.recent_max = if is_member { settings::positive_len(config.quorum.commit_log_count) } else { 0 };
     let recovery = recover(&OsDisk, &layout, config.storage.trust_empty, &mut restore)
         .map_err(|error| refused(config, &error))?;
+    restore.times.txns_read(recovery.txns);
     report(&recovery, &layout);
+    let times = restore.times;
     if !is_member && layout.is_incomplete(&OsDisk).map_err(|error| refused(config, &error))? {
         return Err(refused(config, &incomplete_alone(&layout)));
     }
@@ -77,7 +81,7 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let log =
         Log::open(OsDisk, &layout.log_dir, options).map_err(|error| unusable(&layout.log_dir, &error))?;
     let recovered = Recovered { sessions, last_zxid: recovery.last_zxid, txns_since_snapshot: recovery.txns };
-    Ok(Opened { tree, recovered, durable, files: Files { layout, log }, lock })
+    Ok(Opened { tree, recovered, durable, files: Files { layout, log }, times, lock })
 }
 
 /// What is durable here, as agreement wants to know it.
@@ -217,6 +221,7 @@ impl DigestCheck {
 
 /// Builds the tree and the session table while recovery reads.
 struct Restore {
+    times: LoadTimes,
     digests: DigestCheck,
     options: TreeOptions,
     body: Body,
@@ -256,6 +261,7 @@ impl SnapshotBody for Body {
 impl Restore {
     fn new(options: TreeOptions) -> Self {
         Self {
+            times: LoadTimes::begin(),
             digests: DigestCheck::default(),
             options,
             body: Body::default(),
@@ -307,6 +313,7 @@ impl RecoverySink for Restore {
         }
         self.sessions = sessions.into_iter().collect();
         self.tree = Some(tree);
+        self.times.snapshot_read();
         Ok(())
     }
 

@@ -8,6 +8,7 @@ mod client_ports;
 mod data;
 mod driver;
 mod link;
+mod load_times;
 mod log_thread;
 mod measures;
 mod member;

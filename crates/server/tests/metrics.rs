@@ -184,6 +184,20 @@ fn a_load_moves_what_the_members_of_an_ensemble_measure() {
 }
 
 #[test]
+fn a_start_tells_what_it_read() {
+    let data = tempfile::TempDir::new().unwrap();
+    let first = alone(&data, |_| {});
+    run(load(first.client_addr().unwrap()));
+    drop(first);
+    let again = alone(&data, |_| {});
+    let mntr = ask(again.client_addr().unwrap(), b"mntr");
+    assert!(number(&mntr, "max_startup_txns_loaded").unwrap() >= 6.0, "{mntr}");
+    for name in ["cnt_startup_snap_load_time", "cnt_startup_txns_load_time", "cnt_dbinittime"] {
+        assert_eq!(number(&mntr, name), Some(1.0), "{name}");
+    }
+}
+
+#[test]
 fn quotas_are_shown_by_the_first_component_of_their_paths() {
     let data = tempfile::TempDir::new().unwrap();
     let server = alone(&data, |config| config.limits.enforce_quota = true);
