@@ -7,6 +7,7 @@ mod operator;
 mod peers;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -93,6 +94,8 @@ struct Machine {
     outcome: CrashOutcome,
     /// A bit is to turn before the next start.
     flip: Option<u64>,
+    /// The bit that turned: where, and which.
+    flipped: Option<(PathBuf, usize, u8)>,
     /// The power was lost since it last ran.
     is_dark: bool,
     /// Its disk was made to fail; it may end.

@@ -101,7 +101,7 @@ impl FileScan<'_> {
         match head {
             Head::Good => {}
             Head::Empty => return self.finish(&mut reader, 0, Found::End),
-            Head::Bad(reason) => return self.finish(&mut reader, 0, Found::Bad(reason)),
+            Head::Bad(reason) => return self.finish(&mut reader, 0, Found::BadHead(reason)),
         }
         loop {
             let at = reader.position();
@@ -154,17 +154,19 @@ impl FileScan<'_> {
     ) -> Result<(u64, Option<String>), StorageError> {
         // The doubt about a file before is settled by a txn, and there was none here.
         let acknowledged = match (self.tail, &found) {
+            // A power loss leaves the sector of the header whole or empty. So this is rot, whatever a lost mark knew.
+            (_, Found::BadHead(_)) if reader.a_record_follows()? => true,
             // A mark that is not whole was being written when the power went, so the file is ours too.
             (Tail::MayBeTorn(Some(mark)), _) if mark.file == self.file.first || mark == Mark::NOTHING => {
                 mark.covers(self.file.first, at)
             }
             // Another server wrote it, or this one long ago: only the file itself can tell.
             (_, Found::End) => false,
-            (Tail::Whole, Found::Bad(_)) => true,
+            (Tail::Whole, Found::Bad(_) | Found::BadHead(_)) => true,
             (Tail::Whole, Found::Partial(_)) | (Tail::MayBeTorn(_), _) => reader.a_record_follows()?,
         };
         let reason = match found {
-            Found::Bad(reason) | Found::Partial(reason) => Some(reason),
+            Found::BadHead(reason) | Found::Bad(reason) | Found::Partial(reason) => Some(reason),
             Found::End if acknowledged => Some("the log ends before what was acknowledged".to_owned()),
             Found::End => None,
         };
@@ -184,6 +186,8 @@ impl FileScan<'_> {
 /// How the records of a file end.
 enum Found {
     End,
+    /// The file does not begin as a log does.
+    BadHead(String),
     Bad(String),
     Partial(String),
 }

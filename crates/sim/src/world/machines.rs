@@ -45,6 +45,7 @@ impl Machine {
             outputs_left: None,
             outcome: CrashOutcome::Lost,
             flip: None,
+            flipped: None,
             is_dark: false,
             aimed: None,
             excused: false,
@@ -164,16 +165,20 @@ impl World {
 
     /// A server alone was right to refuse; the operator puts the turned bit back.
     fn put_back(&mut self, id: ServerId) -> Check {
-        let roll = self.machine(id).flip.take();
-        match roll {
-            Some(roll) => {
-                self.flip_bit(id, roll);
-                self.judge.of(id).damaged = false;
-                self.start_later(id);
-                Ok(())
-            }
-            None => Err(Breach::new("AcknowledgedWrites", format!("s{id} cannot read its own files"))),
+        if self.turn_back(id) {
+            self.start_later(id);
+            return Ok(());
         }
+        Err(Breach::new("AcknowledgedWrites", format!("s{id} cannot read its own files")))
+    }
+
+    fn turn_back(&mut self, id: ServerId) -> bool {
+        let Some((path, offset, bit)) = self.machine(id).flipped.take() else { return false };
+        self.story.tell(self.now_us, || format!("the bit at {offset} of {} turns back", path.display()));
+        self.machine(id).disk.flip_bit(&path, offset, bit).unwrap_or(());
+        self.machine(id).flip = None;
+        self.judge.of(id).damaged = false;
+        true
     }
 
     fn turn_bit(&mut self, id: ServerId) {
@@ -188,27 +193,28 @@ impl World {
 
     fn flip_bit(&mut self, id: ServerId, roll: u64) {
         let disk = self.machine(id).disk.clone();
+        // Looked for in a copy: the machine may be about to die at a storage call, and this is none of its own.
+        let copy = disk.after_crash(CrashOutcome::ProcessDied);
         let mut paths = Vec::new();
         let dir = layout().log_dir;
-        paths.extend(log_files(&disk, &dir).unwrap_or_default().into_iter().map(|file| file.path));
-        paths.extend(snapshots(&disk, &dir).unwrap_or_default().into_iter().map(|file| file.path));
+        paths.extend(log_files(&copy, &dir).unwrap_or_default().into_iter().map(|file| file.path));
+        paths.extend(snapshots(&copy, &dir).unwrap_or_default().into_iter().map(|file| file.path));
         let Some(path) = paths.get(usize::try_from(roll % paths.len().max(1) as u64).unwrap_or(0)) else {
             return;
         };
         let bytes = disk.read_file(path).unwrap_or_default();
         let used = bytes.iter().rposition(|byte| *byte != 0).unwrap_or(0) as u64;
         let offset = usize::try_from(mix(roll) % (used + 1)).unwrap_or(0);
+        let bit = u8::try_from(roll % 8).unwrap_or(0);
         self.story.tell(self.now_us, || format!("a bit turns at {offset} of {}", path.display()));
-        disk.flip_bit(path, offset, u8::try_from(roll % 8).unwrap_or(0)).unwrap_or(());
+        disk.flip_bit(path, offset, bit).unwrap_or(());
+        self.machine(id).flipped = Some((path.clone(), offset, bit));
     }
 
     pub(super) fn crash(&mut self, id: ServerId, outcome: CrashOutcome) {
         self.story.tell(self.now_us, || format!("s{id} dies, {outcome:?}"));
         if outcome != CrashOutcome::ProcessDied {
-            self.machine(id).is_dark = true;
-            if !self.judge.of(id).damaged {
-                self.machine(id).flip = None;
-            }
+            self.goes_dark(id);
         }
         if self.machine(id).host.is_some() {
             self.recorder.crashed(id);
@@ -223,6 +229,17 @@ impl World {
         self.part_from_all(id);
         self.part_from_clients(id);
         self.start_later(id);
+    }
+
+    /// Behind a mark that goes with the power, damage cannot be told from a torn end (`storage`, `durable.rs`), and a
+    /// server alone has nobody to learn from. So it does not meet both.
+    fn goes_dark(&mut self, id: ServerId) {
+        self.machine(id).is_dark = true;
+        if !self.judge.of(id).damaged {
+            self.machine(id).flip = None;
+        } else if self.plan.alone {
+            self.turn_back(id);
+        }
     }
 
     fn start_later(&mut self, id: ServerId) {

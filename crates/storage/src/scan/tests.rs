@@ -204,6 +204,16 @@ fn a_header_that_is_none_a_shorter_file_and_a_lost_file_are_refused() {
 }
 
 #[test]
+fn a_rotten_header_is_refused_though_the_mark_is_lost() {
+    for bit in 0..8 {
+        let disk = two_files();
+        disk.write_file(&path("oxherd.durable"), b"").unwrap();
+        disk.flip_bit(&path("log.4"), 2, bit).unwrap();
+        assert_eq!(damage(read_from(&disk, 1)), damage(read_from(&disk, 4)));
+    }
+}
+
+#[test]
 fn zeros_in_the_middle_are_no_end() {
     let disk = two_files();
     let mut bytes = disk.read_file(&path("log.1")).unwrap();
