@@ -66,6 +66,12 @@ pub enum Input {
         /// What it says.
         packet: QuorumPacket,
     },
+    /// The peer takes the tree that [`Output::SendSnapshot`] told to send: another part of it is on its way, or all of
+    /// it. Who takes something is there, however long the whole takes.
+    TreeTaken {
+        /// The link.
+        link: LinkId,
+    },
     /// Whether the log's disk has room for txns that add data. A leader without room hands over to those
     /// who may have some, and comes late to the election.
     Room(bool),

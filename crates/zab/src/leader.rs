@@ -176,6 +176,10 @@ impl Leader {
         self.learners.down(link);
     }
 
+    pub(crate) fn tree_taken(&mut self, link: LinkId, local: &Local) {
+        self.learners.tree_taken(link, local);
+    }
+
     pub(crate) fn has(&self, link: LinkId) -> bool {
         self.learners.has(link)
     }

@@ -208,6 +208,17 @@ impl Learners {
         local.close(link, reason);
     }
 
+    /// A learner takes the tree: its time to acknowledge counts from the last part on. A tree may take longer than that
+    /// to send, and a learner that was dropped for it would never get one.
+    // Java: LearnerHandler.run, where the socket's timeout is for what is read
+    pub(crate) fn tree_taken(&mut self, link: LinkId, local: &Local) {
+        if let Some(learner) = self.links.get_mut(&link)
+            && learner.stage == (Stage::Synchronizing { snap: true })
+        {
+            learner.heard = local.now();
+        }
+    }
+
     /// A packet; a bad one ends the link and nothing else.
     pub(crate) fn packet(
         &mut self,

@@ -62,6 +62,10 @@ impl ObserverMaster {
         self.observers.down(link);
     }
 
+    pub(crate) fn tree_taken(&mut self, link: LinkId, local: &Local) {
+        self.observers.tree_taken(link, local);
+    }
+
     pub(crate) fn counts(&self) -> LearnerCounts {
         self.observers.counts()
     }

@@ -85,6 +85,7 @@ impl Peer {
             Input::DialFailed { kind } => self.dial_failed(kind),
             Input::Notification { link, body } => self.notification(link, body),
             Input::Packet { link, packet } => self.packet(link, packet),
+            Input::TreeTaken { link } => self.tree_taken(link),
             Input::Room(has_room) => self.room(has_room),
             Input::Stop => self.stop(),
         }
@@ -320,6 +321,18 @@ impl Peer {
             Phase::Learning(learner) => {
                 if let Some(master) = learner.master() {
                     master.link_down(link);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn tree_taken(&mut self, link: LinkId) {
+        match &mut self.phase {
+            Phase::Leading(leader) => leader.tree_taken(link, &self.local),
+            Phase::Learning(learner) => {
+                if let Some(master) = learner.master() {
+                    master.tree_taken(link, &self.local);
                 }
             }
             _ => {}

@@ -217,6 +217,20 @@ impl Script {
         Ok(())
     }
 
+    /// `taken from=1 to=2`: 2 takes another part of the tree that 1 sends.
+    fn taken(&mut self, args: &mut Args<'_>) -> Answer {
+        let from = ServerId(args.lookup_parse("from")?.ok_or("from whom?")?);
+        let to = ServerId(args.lookup_parse("to")?.ok_or("to whom?")?);
+        let cluster = self.cluster()?;
+        let is_peer = |pipe: &u64| !cluster.is_election.contains(pipe);
+        let mut pipes = cluster.pipes.iter().filter(|(pipe, _)| is_peer(pipe)).map(|(_, ends)| ends);
+        let ends = pipes.find(|ends| ends.iter().all(|end| end.server == from || end.server == to));
+        let end = ends.and_then(|ends| ends.iter().find(|end| end.server == from)).ok_or("no link")?;
+        let link = end.link;
+        cluster.handle(from, Input::TreeTaken { link });
+        Ok(())
+    }
+
     fn state(&mut self) -> Result<String, Box<dyn Error>> {
         let mut text = String::new();
         for (id, server) in &self.cluster()?.servers {
@@ -301,6 +315,7 @@ impl Script {
                 let ms = args.next_pos().ok_or("how long?")?.parse()?;
                 self.cluster()?.pass(Duration::from_millis(ms));
             }
+            "taken" => self.taken(args)?,
             "touch" | "revalidate" => self.session(&command.name, args)?,
             "sync" => {
                 let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);

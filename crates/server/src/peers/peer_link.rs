@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use oxherd_proto::{Jute, PacketType, QuorumPacket, Str};
 use oxherd_tree::{WalkId, WalkState};
@@ -13,11 +14,14 @@ use tracing::{debug, info, warn};
 
 use super::packets::PacketReader;
 use super::{Inbox, Peers, shut};
+use crate::driver::Driver;
 
 /// Packets that may wait, however short.
 const QUEUE_PACKETS_MAX: usize = 1 << 20;
 /// What waits is sent by whoever queued it when it is no longer than this: less work than waking a thread.
 const SEND_AT_ONCE_BYTES: usize = 16 * 1024;
+/// While a tree is sent the core is told so often that it moves.
+const TREE_TOLD_EACH: Duration = Duration::from_millis(200);
 /// Bytes read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// Ends the body of a snapshot.
@@ -207,6 +211,7 @@ impl PeerLink {
     fn write_snapshot(&self, walk: WalkId, inbox: &dyn Inbox) -> io::Result<()> {
         let mut slice = Vec::new();
         let mut sent = 0_usize;
+        let mut told = Driver::now().instant;
         loop {
             slice.clear();
             let state = inbox.walk_slice(walk, &mut slice);
@@ -220,7 +225,13 @@ impl PeerLink {
                 Some(WalkState::Done) => break,
                 None => return Err(io::Error::other("the tree was replaced while it was sent")),
             }
+            let now = Driver::now().instant;
+            if now - told >= TREE_TOLD_EACH {
+                told = now;
+                inbox.give(vec![Input::TreeTaken { link: self.id }]);
+            }
         }
+        inbox.give(vec![Input::TreeTaken { link: self.id }]);
         info!(link = self.id.0, bytes = sent, "sent the tree to a learner");
         Ok(())
     }
