@@ -1,6 +1,7 @@
 //! Drains storage commands: one write and one sync a batch, then tells the replica.
 
 mod member;
+mod reads;
 
 use std::io;
 use std::sync::Arc;
@@ -116,6 +117,7 @@ pub(crate) fn start(
         batching: Batching::new(settings::batch_options(config), Driver::now().instant),
         has_room: true,
         membership: MembershipFiles::of(config),
+        reads: reads::Reads::default(),
     };
     if let Some(files) = &thread.membership {
         files.back_up(config);
@@ -136,6 +138,7 @@ struct LogThread {
     has_room: bool,
     /// Only where the ensemble may change.
     membership: Option<MembershipFiles>,
+    reads: reads::Reads,
 }
 
 impl LogThread {

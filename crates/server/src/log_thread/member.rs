@@ -1,21 +1,16 @@
 //! What only members of an ensemble ask of storage: epochs, cuts, whole trees, reading the log.
 
-use bytes::Bytes;
 use oxherd_proto::Zxid;
 use oxherd_replica::Input;
-use oxherd_storage::{
-    EpochFile, LogReader, OsDisk, StorageError, log_files, log_files_from, snapshots, write_epoch,
-};
+use oxherd_storage::{EpochFile, LogReader, OsDisk, StorageError, log_files, snapshots, write_epoch};
 use oxherd_zab::{LinkId, StorageCommand, StorageEvent};
 use tracing::{info, warn};
 
 use super::LogThread;
+use super::reads::LogRead;
 use crate::data;
 use crate::membership::MembershipChange;
 use crate::peers::Installed;
-
-/// Most bytes of the log that are read for a learner; more, and the tree is sent instead.
-const READ_BYTES_MAX: usize = 64 << 20;
 
 impl LogThread {
     pub(super) fn member_command(&mut self, command: StorageCommand) -> Result<(), StorageError> {
@@ -34,11 +29,8 @@ impl LogThread {
             StorageCommand::Truncate(zxid) => StorageEvent::Truncated(self.truncate(zxid)?),
             StorageCommand::InstallSnapshot { link, zxid } => self.install(link, zxid)?,
             StorageCommand::ReadLog { id, from, through } => {
-                let txns = self.read(from, through).unwrap_or_else(|error| {
-                    warn!(%error, "cannot read the log for a learner, which gets the tree instead");
-                    None
-                });
-                StorageEvent::LogRead { id, txns }
+                self.reads.begin(&self.layout, &self.config, &self.driver, LogRead { id, from, through });
+                return Ok(());
             }
         };
         self.driver.submit_one(Input::Storage(event));
@@ -135,62 +127,6 @@ impl LogThread {
         }
         Ok(false)
     }
-
-    /// The txns from exactly `from` on, unless they are not there or too long.
-    fn read(&self, from: Zxid, through: Zxid) -> Result<Option<Vec<(Zxid, Bytes)>>, StorageError> {
-        let files = log_files(&OsDisk, &self.layout.log_dir)?;
-        let files = log_files_from(&files, from);
-        let lens = files.iter().skip(1).map(|file| len_of(&file.path));
-        if !self.is_worth_reading(lens.sum::<Result<u64, _>>()?)? {
-            return Ok(None);
-        }
-        let (mut txns, mut bytes) = (Vec::new(), 0);
-        for file in files {
-            let Some(mut reader) = LogReader::open(&OsDisk, &file.path)? else { continue };
-            while let Some(record) = reader.next_record()? {
-                if record.zxid < from {
-                    continue;
-                }
-                if record.zxid > through {
-                    break;
-                }
-                if txns.is_empty() && record.zxid != from {
-                    return Ok(None);
-                }
-                bytes += record.payload.len();
-                if bytes > READ_BYTES_MAX {
-                    return Ok(None);
-                }
-                txns.push((record.zxid, record.payload));
-            }
-        }
-        Ok((!txns.is_empty()).then_some(txns))
-    }
-
-    /// Whether logs of so many bytes, without the first, are little enough beside the newest snapshot.
-    // Java: ZKDatabase.calculateTxnLogSizeLimit, getProposalsFromTxnLog
-    fn is_worth_reading(&self, log_bytes: u64) -> Result<bool, StorageError> {
-        let newest = snapshots(&OsDisk, &self.layout.snap_dir)?.into_iter().max_by_key(|file| file.zxid);
-        let snapshot_bytes = newest.map_or(Ok(0), |file| len_of(&file.path))?;
-        Ok(is_little(log_bytes, snapshot_bytes, self.config.quorum.snapshot_size_factor))
-    }
-}
-
-/// A share of nothing is no limit.
-#[expect(
-    clippy::cast_precision_loss,
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "the original works out the limit so too, and a negative share reads no log at all"
-)]
-fn is_little(log_bytes: u64, snapshot_bytes: u64, share: f64) -> bool {
-    let limit = (snapshot_bytes as f64 * share) as u64;
-    limit == 0 || log_bytes <= limit
-}
-
-fn len_of(path: &std::path::Path) -> Result<u64, StorageError> {
-    let failed = |source| StorageError::Io { action: "look at", path: path.to_owned(), source };
-    std::fs::metadata(path).map(|found| found.len()).map_err(failed)
 }
 
 fn remove(path: &std::path::Path) -> Result<(), StorageError> {
@@ -199,17 +135,4 @@ fn remove(path: &std::path::Path) -> Result<(), StorageError> {
     OsDisk.remove(path).map_err(failed("remove"))?;
     let dir = path.parent().unwrap_or(path);
     OsDisk.sync_dir(dir).map_err(failed("sync"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn logs_are_read_for_a_learner_up_to_their_share_of_the_snapshot() {
-        assert!(is_little(330, 1000, 0.33));
-        assert!(!is_little(331, 1000, 0.33));
-        assert!(is_little(u64::MAX, 0, 0.33), "without a snapshot there is nothing else to send");
-        assert!(is_little(u64::MAX, 1000, 0.0));
-    }
 }
