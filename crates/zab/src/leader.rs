@@ -252,7 +252,10 @@ impl Leader {
     ) {
         let Stage::Accepting(accepted) = &mut self.stage else { return self.synchronize(local) };
         let Some(current) = current else { return };
-        if (current, last) > (local.current_epoch, local.last_zxid()) {
+        // Who votes in a proposed ensemble alone may have what the others never agreed on: their votes elected a leader
+        // that has all they did agree on. It is cut to that.
+        let elects = local.members.active().voters().any(|voter| voter == server);
+        if elects && (current, last) > (local.current_epoch, local.last_zxid()) {
             let reason = format!("server {server} is ahead of the leader: epoch {current}, zxid {last}");
             return self.learners.drop_link(link, CloseReason::Misbehaved(reason), local);
         }
