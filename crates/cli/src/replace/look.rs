@@ -192,7 +192,9 @@ async fn compare_trees(
         return;
     };
     tell(&format!("reading the tree of server {leader}, {nodes} nodes"));
-    let tree = match timeout(WALK_PATIENCE, trees::walk(of_leader, depth.tree_nodes_max)).await {
+    let mut far = |count: usize| tell(&format!("  {count} of {nodes} nodes"));
+    let walk = trees::walk(of_leader, depth.tree_nodes_max, &mut far);
+    let tree = match timeout(WALK_PATIENCE, walk).await {
         Ok(Ok(Ok(tree))) => tree,
         Ok(Ok(Err(nodes))) => return others.iter().for_each(|id| set(*id, Tree::TooBig(nodes))),
         Ok(Err(error)) => return set(leader, Tree::Unreadable(error.to_string())),
@@ -200,7 +202,8 @@ async fn compare_trees(
     };
     for (id, client) in clients.iter().filter(|(id, _)| **id != leader) {
         tell(&format!("comparing the tree of server {id}"));
-        let compared = trees::compare((of_leader, &tree), client, depth.tree_nodes_max);
+        let mut far = |count: usize| tell(&format!("  {count} of {nodes} nodes"));
+        let compared = trees::compare((of_leader, &tree), client, depth.tree_nodes_max, &mut far);
         let found = match timeout(WALK_PATIENCE, compared).await {
             Ok(Ok(Ok(comparison))) => Tree::Compared(comparison),
             Ok(Ok(Err(nodes))) => Tree::TooBig(nodes),

@@ -16,7 +16,9 @@ use super::facts::Comparison;
 /// Most paths that are looked at again, and that are reported.
 pub(crate) const DIFFERENT_MAX: usize = 1_000;
 /// Nodes read at the same time.
-const BATCH: usize = 64;
+const BATCH: usize = 512;
+/// Nodes from one word about progress to the next.
+const TOLD_EACH: usize = 50_000;
 /// Looks at a node that changes all the while.
 const LOOKS_MAX: usize = 5;
 /// Written by each member for itself, so it differs.
@@ -61,9 +63,14 @@ fn unlike(left: &Tree, right: &Tree) -> Vec<String> {
 }
 
 /// Reads every node, a level at a time; `Err` with the number of nodes so far when there are more than `nodes_max`.
-pub(crate) async fn walk(client: &Client, nodes_max: u64) -> Result<Result<Tree, u64>, ClientError> {
+/// `tell` hears now and then how many there are.
+pub(crate) async fn walk(
+    client: &Client,
+    nodes_max: u64,
+    tell: &mut dyn FnMut(usize),
+) -> Result<Result<Tree, u64>, ClientError> {
     client.sync("/").await?;
-    let (mut tree, mut level) = (Tree::new(), vec!["/".to_owned()]);
+    let (mut tree, mut level, mut told) = (Tree::new(), vec!["/".to_owned()], 0);
     while !level.is_empty() {
         let mut below = Vec::new();
         for batch in level.chunks(BATCH) {
@@ -74,6 +81,10 @@ pub(crate) async fn walk(client: &Client, nodes_max: u64) -> Result<Result<Tree,
                 if node != Node::Absent {
                     tree.insert(path, node);
                 }
+            }
+            if tree.len() - told >= TOLD_EACH {
+                told = tree.len();
+                tell(told);
             }
             if tree.len() as u64 > nodes_max {
                 return Ok(Err(tree.len() as u64));
@@ -95,9 +106,8 @@ async fn read_batch(client: &Client, paths: &[String]) -> Result<Vec<Read>, Clie
     for path in paths {
         let (client, path) = (client.clone(), path.clone());
         reads.spawn(async move {
-            let node = read(&client, &path).await?;
-            let children = allowed(client.get_children(&path, false).await)?.unwrap_or_default();
-            Ok((path, node, children))
+            let (node, children) = tokio::join!(read(&client, &path), client.get_children(&path, false));
+            Ok((path, node?, allowed(children)?.unwrap_or_default()))
         });
     }
     reads.join_all().await.into_iter().collect()
@@ -114,13 +124,14 @@ fn allowed<T>(result: Result<T, ClientError>) -> Result<Option<T>, ClientError> 
 
 /// One node; its stat and data belong together, and its ACL is told by the stat's version of it.
 async fn read(client: &Client, path: &str) -> Result<Node, ClientError> {
-    let (data, stat) = match client.get_data(path, false).await {
+    let (data, acl) = tokio::join!(client.get_data(path, false), client.get_acl(path));
+    let (data, stat) = match data {
         Ok(found) => found,
         Err(error) if error.code() == Some(ErrorCode::NoNode) => return Ok(Node::Absent),
         Err(error) if error.code() == Some(ErrorCode::NoAuth) => return Ok(Node::Hidden),
         Err(error) => return Err(error),
     };
-    let Some((acl, _)) = allowed(client.get_acl(path).await)? else {
+    let Some((acl, _)) = allowed(acl)? else {
         return Ok(Node::Absent);
     };
     let mut hash = DefaultHasher::new();
@@ -136,8 +147,9 @@ pub(crate) async fn compare(
     (leader, tree): (&Client, &Tree),
     member: &Client,
     nodes_max: u64,
+    tell: &mut dyn FnMut(usize),
 ) -> Result<Result<Comparison, u64>, ClientError> {
-    let theirs = match walk(member, nodes_max).await? {
+    let theirs = match walk(member, nodes_max, tell).await? {
         Ok(theirs) => theirs,
         Err(nodes) => return Ok(Err(nodes)),
     };
