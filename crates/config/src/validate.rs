@@ -49,6 +49,8 @@ fn values(config: &mut Config, settings: &Settings, report: &mut Report) {
     minima(config, report);
     choices(config, report);
     sasl(config, report);
+    protection(config, report);
+    providers(config, report);
     risks(config, report);
     members_in_two_places(config, settings, report);
 }
@@ -179,6 +181,47 @@ fn sasl(config: &Config, report: &mut Report) {
         && !config.auth.providers.contains_key(scheme)
     {
         report.error("ssl.authProvider", format!("expected authProvider.{scheme} beside it"));
+    }
+}
+
+/// What asks for protection that is not there yet must not be taken for in effect.
+fn protection(config: &Config, report: &mut Report) {
+    const WAY_OUT: &str = "is not there yet, and this server would talk to its peers without it; take the key out to allow that";
+    if config.quorum.tls {
+        report.error("sslQuorum", format!("TLS between servers {WAY_OUT}"));
+    }
+    let auth = &config.quorum_auth;
+    let required = [
+        ("quorum.auth.learnerRequireSasl", auth.learner_required),
+        ("quorum.auth.serverRequireSasl", auth.server_required),
+    ];
+    for (key, _) in required.into_iter().filter(|(_, required)| auth.enabled && *required) {
+        report.error(key, format!("SASL between servers {WAY_OUT}"));
+    }
+    if auth.enabled && !auth.learner_required {
+        report.warning("quorum.auth.enableSasl", "SASL is not there yet: servers are taken in without it");
+    }
+    if config.client_port.port.is_none() && config.client_port.secure_port.is_some() {
+        let text = "TLS is not there yet, and without a clientPort no client can connect";
+        report.error("secureClientPort", text);
+    }
+    if config.auth.require_sasl {
+        let text = "SASL is not there yet, so no client gets past this";
+        report.warning("sessionRequireClientSASLAuth", text);
+    }
+}
+
+/// Classes of authentication that are known by name; others are code of somebody's own.
+fn providers(config: &Config, report: &mut Report) {
+    const KNOWN: [&str; 6] = ["SASL", "X509", "Ensemble", "Digest", "IP", "Key"];
+    for (name, class) in &config.auth.providers {
+        let short = class.rsplit('.').next().unwrap_or_default();
+        let is_known = short.strip_suffix("AuthenticationProvider").is_some_and(|kind| KNOWN.contains(&kind));
+        if !is_known {
+            let text =
+                format!("\"{class}\" is Java code that does not run here: nobody is authenticated by it");
+            report.warning(&format!("authProvider.{name}"), text);
+        }
     }
 }
 

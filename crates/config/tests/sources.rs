@@ -160,6 +160,20 @@ fn values_must_agree_with_each_other() {
             "quorum.auth.learnerRequireSasl=true",
             "quorum.auth.learnerRequireSasl: expected quorum.auth.enableSasl=true beside it",
         ),
+        (
+            "sslQuorum=true",
+            "sslQuorum: TLS between servers is not there yet, and this server would talk to its peers without it; take the key \
+             out to allow that",
+        ),
+        (
+            "quorum.auth.enableSasl=true\nquorum.auth.learnerRequireSasl=true",
+            "quorum.auth.learnerRequireSasl: SASL between servers is not there yet, and this server would talk to its peers \
+             without it; take the key out to allow that",
+        ),
+        (
+            "secureClientPort=2281",
+            "secureClientPort: TLS is not there yet, and without a clientPort no client can connect",
+        ),
         ("server.1=a:1:1", "server.1: quorum port and election port must differ, found 1 twice"),
         ("server.1=a:1:2:observer", "server.*: observers need an ensemble to observe"),
         ("server.1=a:1:2|b:1:2", "server.1: several addresses need multiAddress.enabled=true"),
@@ -228,6 +242,22 @@ fn the_positional_form_lifts_the_limit_of_connections() {
     let config = positional(&["5", "data", "100", "9"]).unwrap();
     assert_eq!((config.session.tick_time_ms, config.client_port.per_address_max), (100, 9));
     assert!(matches!(positional(&["1", "2", "3", "4", "5"]), Err(ConfigError::Arguments(5))));
+}
+
+#[test]
+fn what_protects_nobody_yet_is_said_aloud() {
+    let directory = Directory::new();
+    let text = "dataDir=DIR\nclientPort=1\nquorum.auth.enableSasl=true\n";
+    let flags = "-Dzookeeper.sessionRequireClientSASLAuth=true -Dzookeeper.authProvider.ours=com.example.Ours \
+        -Dzookeeper.authProvider.1=org.apache.zookeeper.server.auth.EnsembleAuthenticationProvider";
+    let environment = vec![variable("SERVER_JVMFLAGS", flags)];
+    let sources = Sources { file: Some(directory.write("zoo.cfg", text)), environment, ..Sources::default() };
+    let want = [
+        "quorum.auth.enableSasl: SASL is not there yet: servers are taken in without it",
+        "sessionRequireClientSASLAuth: SASL is not there yet, so no client gets past this",
+        "authProvider.ours: \"com.example.Ours\" is Java code that does not run here: nobody is authenticated by it",
+    ];
+    assert_eq!(found(&Parsed::load(&sources).unwrap(), Severity::Warning), want);
 }
 
 /// The keys and flags that the harness of the Python client kazoo writes for each of its servers.

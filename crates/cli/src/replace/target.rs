@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use oxherd_config::table::Status;
-use oxherd_config::{Config, ConfigError, Finding, Member, Parsed, Severity, Sources, table};
+use oxherd_config::{Config, ConfigError, Finding, Member, Parsed, Severity, Sources};
 
 use super::facts::{ConfigFact, ConfigWeight, Disk};
 
@@ -102,8 +101,9 @@ fn config_facts(parsed: &Parsed) -> Vec<ConfigFact> {
     let fact = |finding: &Finding| {
         let weight = match finding.severity {
             Severity::Error => ConfigWeight::Error,
+            Severity::Warning | Severity::Note if unserved(finding) => ConfigWeight::Unserved,
             Severity::Warning => ConfigWeight::Harmless,
-            Severity::Note => unserved(finding).then_some(ConfigWeight::Unserved)?,
+            Severity::Note => return None,
         };
         Some(ConfigFact { weight, text: finding.to_string() })
     };
@@ -123,8 +123,7 @@ fn unserved(finding: &Finding) -> bool {
     let Some(key) = &finding.key else {
         return false;
     };
-    let waits = table::find(key).is_some_and(|row| row.status == Status::Security);
-    waits && SWITCHES.iter().any(|switch| key.starts_with(switch))
+    SWITCHES.iter().any(|switch| key.starts_with(switch))
 }
 
 #[cfg(test)]
@@ -163,6 +162,9 @@ mod tests {
         assert_eq!(weights(""), []);
         assert_eq!(weights("tickTimes=3\n"), [ConfigWeight::Harmless]);
         assert_eq!(weights("electionAlg=1\n"), [ConfigWeight::Error]);
+        assert!(weights("sslQuorum=true\n").contains(&ConfigWeight::Error));
+        assert_eq!(weights("secureClientPort=2281\n"), [ConfigWeight::Unserved]);
+        assert!(weights("quorum.auth.enableSasl=true\n").contains(&ConfigWeight::Unserved));
     }
 
     #[test]

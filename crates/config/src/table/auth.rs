@@ -30,7 +30,7 @@ section! {
         /// Keep connections whose SASL exchange failed.
         allow_failed_sasl: bool = "allowSaslFailedClients", Property, A, Security, "false";
         /// A session needs SASL before its first operation.
-        require_sasl: bool = "sessionRequireClientSASLAuth", Property, M, Security, "false";
+        require_sasl: bool = "sessionRequireClientSASLAuth", Property, M, Honoured, "false";
         /// A session needs one of the schemes below before its first operation.
         enforce: bool = "enforce.auth.enabled", Property, M, Honoured, "false";
         /// Comma list of schemes of which one is needed.
