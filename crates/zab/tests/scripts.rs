@@ -217,6 +217,16 @@ impl Script {
         Ok(())
     }
 
+    fn sync(&mut self, args: &mut Args<'_>) -> Answer {
+        let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
+        let mut request = vec![0; 16];
+        request[12..16].copy_from_slice(&9i32.to_be_bytes());
+        let cluster = self.cluster()?;
+        cluster.sync(id, request.into());
+        cluster.settle();
+        Ok(())
+    }
+
     /// `taken from=1 to=2`: 2 takes another part of the tree that 1 sends.
     fn taken(&mut self, args: &mut Args<'_>) -> Answer {
         let from = ServerId(args.lookup_parse("from")?.ok_or("from whom?")?);
@@ -317,14 +327,7 @@ impl Script {
             }
             "taken" => self.taken(args)?,
             "touch" | "revalidate" => self.session(&command.name, args)?,
-            "sync" => {
-                let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
-                let mut request = vec![0; 16];
-                request[12..16].copy_from_slice(&9i32.to_be_bytes());
-                let cluster = self.cluster()?;
-                cluster.sync(id, request.into());
-                cluster.settle();
-            }
+            "sync" => self.sync(args)?,
             other => return Err(format!("unknown command {other}").into()),
         }
         Ok(())
