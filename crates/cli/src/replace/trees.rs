@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use super::facts::Comparison;
 
-/// Most paths that are looked at again, and that are reported.
+/// Most paths that are looked at again at a time, and that are reported.
 pub(crate) const DIFFERENT_MAX: usize = 1_000;
 /// Nodes read at the same time.
 const BATCH: usize = 512;
@@ -153,25 +153,58 @@ pub(crate) async fn compare(
         Ok(theirs) => theirs,
         Err(nodes) => return Ok(Err(nodes)),
     };
-    let mut open = unlike(tree, &theirs);
-    open.truncate(DIFFERENT_MAX);
-    let mut different = Vec::new();
-    for _ in 0..LOOKS_MAX {
-        if open.is_empty() {
+    let (different, changing) = look_again(leader, member, &unlike(tree, &theirs)).await?;
+    let hidden = theirs.values().filter(|node| **node == Node::Hidden).count() as u64;
+    Ok(Ok(Comparison { nodes: theirs.len() as u64, hidden, changing, different }))
+}
+
+/// What a comparison needs of a member; a test has its own.
+trait Reads {
+    async fn catch_up(&self) -> Result<(), ClientError>;
+    async fn nodes(&self, paths: &[String]) -> Result<Tree, ClientError>;
+}
+
+impl Reads for Client {
+    async fn catch_up(&self) -> Result<(), ClientError> {
+        self.sync("/").await.map(drop)
+    }
+
+    async fn nodes(&self, paths: &[String]) -> Result<Tree, ClientError> {
+        read_all(self, paths).await
+    }
+}
+
+/// Looks again at every node that was not the same at the first reading: those that are different, sorted, and the
+/// number of those that change all the while. It ends early only when more are different than are reported.
+async fn look_again(
+    leader: &impl Reads,
+    member: &impl Reads,
+    unlike: &[String],
+) -> Result<(Vec<String>, u64), ClientError> {
+    let (mut different, mut changing) = (Vec::new(), 0);
+    for part in unlike.chunks(DIFFERENT_MAX) {
+        let mut open = part.to_vec();
+        for _ in 0..LOOKS_MAX {
+            if open.is_empty() {
+                break;
+            }
+            let before = leader.nodes(&open).await?;
+            member.catch_up().await?;
+            let seen = member.nodes(&open).await?;
+            leader.catch_up().await?;
+            let after = leader.nodes(&open).await?;
+            let of = |path: &String| verdict(&before[path], &seen[path], &after[path]);
+            different.extend(open.iter().filter(|path| of(path) == Verdict::Different).cloned());
+            open.retain(|path| of(path) == Verdict::Changing);
+        }
+        changing += open.len() as u64;
+        if different.len() >= DIFFERENT_MAX {
             break;
         }
-        let before = read_all(leader, &open).await?;
-        member.sync("/").await?;
-        let seen = read_all(member, &open).await?;
-        leader.sync("/").await?;
-        let after = read_all(leader, &open).await?;
-        let of = |path: &String| verdict(&before[path], &seen[path], &after[path]);
-        different.extend(open.iter().filter(|path| of(path) == Verdict::Different).cloned());
-        open.retain(|path| of(path) == Verdict::Changing);
     }
     different.sort();
-    let hidden = theirs.values().filter(|node| **node == Node::Hidden).count() as u64;
-    Ok(Ok(Comparison { nodes: theirs.len() as u64, hidden, changing: open.len() as u64, different }))
+    different.truncate(DIFFERENT_MAX);
+    Ok((different, changing))
 }
 
 async fn read_all(client: &Client, paths: &[String]) -> Result<Tree, ClientError> {
@@ -211,5 +244,32 @@ mod tests {
         assert_eq!(unlike(&left, &right), ["/a", "/b", "/c"]);
         assert!(unlike(&left, &left).is_empty());
         assert_eq!((child("/", "a"), child("/a", "b")), ("/a".to_owned(), "/a/b".to_owned()));
+    }
+
+    /// A member whose nodes stand still.
+    struct Still(Tree);
+
+    impl Reads for Still {
+        async fn catch_up(&self) -> Result<(), ClientError> {
+            Ok(())
+        }
+
+        async fn nodes(&self, paths: &[String]) -> Result<Tree, ClientError> {
+            let node = |path: &String| self.0.get(path).cloned().unwrap_or(Node::Absent);
+            Ok(paths.iter().map(|path| (path.clone(), node(path))).collect())
+        }
+    }
+
+    #[test]
+    fn a_lost_node_is_found_behind_any_number_that_were_only_written_meanwhile() {
+        let moved = 3 * DIFFERENT_MAX;
+        let mut tree: Tree = (0..moved).map(|number| (format!("/a/{number:06}"), node(1))).collect();
+        let member = Still(tree.clone());
+        tree.insert("/z".to_owned(), node(1));
+        let unlike: Vec<String> = tree.keys().cloned().collect();
+        let leader = Still(tree);
+        let work = look_again(&leader, &member, &unlike);
+        let found = tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(work).unwrap();
+        assert_eq!(found, (vec!["/z".to_owned()], 0));
     }
 }
