@@ -352,14 +352,22 @@ fn digests(facts: &Facts, found: &mut Vec<Finding>) {
         let Some((zxid, _)) = unlike else {
             continue;
         };
-        let same = matches!(&facts.members[&id].tree, Tree::Compared(seen) if seen.different.is_empty());
+        let tree = &facts.members[&id].tree;
         let text = format!("the digests of servers {id} and {leader} differ at zxid {}", Zxid(*zxid));
-        let (severity, way) = match same {
-            true => (
+        let (severity, way) = match tree {
+            Tree::Compared(seen) if !seen.different.is_empty() => (Refusal, "the trees differ, see there"),
+            Tree::Compared(seen) if seen.hidden > 0 => (
+                Refusal,
+                "nodes that may not be read can be the reason: --auth SCHEME:TEXT of somebody who may",
+            ),
+            Tree::Compared(seen) if seen.changing > 0 => {
+                (Refusal, "nodes that clients wrote all the while can be the reason: run this again")
+            }
+            Tree::Compared(_) => (
                 Warning,
                 "the trees are equal, so it is a miscount that Java makes after a snapshot under load",
             ),
-            false => (Refusal, "compare the trees (leave out --no-tree)"),
+            _ => (Refusal, "compare the trees (leave out --no-tree, raise --tree-nodes)"),
         };
         found.push(finding(severity, "digests", id, text, way));
     }
@@ -394,8 +402,10 @@ fn trees(facts: &Facts, found: &mut Vec<Finding>) {
                 ));
             }
             Tree::Compared(seen) if seen.hidden > 0 => {
-                let text =
-                    format!("{} nodes of server {id} were not compared: they may not be read", seen.hidden);
+                let text = format!(
+                    "{} nodes of server {id} were not compared, nor what is below them: they may not be read",
+                    seen.hidden
+                );
                 found.push(finding(
                     Warning,
                     "trees",

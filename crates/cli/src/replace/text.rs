@@ -101,6 +101,7 @@ fn tree_word(mode: Mode, tree: &Tree) -> String {
         Tree::TooBig(_) => "too big".to_owned(),
         Tree::Unreadable(_) => "unreadable".to_owned(),
         Tree::Compared(seen) if !seen.different.is_empty() => format!("{} differ", seen.different.len()),
+        Tree::Compared(seen) if seen.hidden > 0 => format!("equal but {} hidden", seen.hidden),
         Tree::Compared(seen) if seen.changing > 0 => format!("equal, {} moving", seen.changing),
         Tree::Compared(_) => "equal".to_owned(),
     }
@@ -187,4 +188,20 @@ fn command_lines(asked: &Replace, target: &Target, to: Kind) -> String {
 
 fn services(asked: &Replace) -> Vec<Service> {
     if asked.services.is_empty() { Service::ALL.to_vec() } else { asked.services.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replace::facts::Comparison;
+
+    #[test]
+    fn a_tree_that_was_read_in_part_is_not_simply_equal() {
+        let word = |hidden, changing| {
+            let seen = Comparison { nodes: 9, hidden, changing, different: Vec::new() };
+            tree_word(Mode::Follower, &Tree::Compared(seen))
+        };
+        assert_eq!((word(0, 0), word(2, 0)), ("equal".to_owned(), "equal but 2 hidden".to_owned()));
+        assert_eq!(word(0, 3), "equal, 3 moving");
+    }
 }

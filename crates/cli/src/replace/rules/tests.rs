@@ -276,6 +276,13 @@ fn unlike_digests_are_refused_until_the_trees_are_seen_to_be_equal() {
     let mut facts = three();
     server_mut(&mut facts, 1).digests.insert(0x5_0000_0080, "2f".to_owned());
     warned(&facts, WANTED, "digests", "the trees are equal");
+    for seen in [
+        Comparison { nodes: 9, hidden: 1, ..Comparison::default() },
+        Comparison { nodes: 9, changing: 1, ..Comparison::default() },
+    ] {
+        member_mut(&mut facts, 1).tree = Tree::Compared(seen);
+        assert!(refuses(&judge(&facts, WANTED)), "what was not read may be what differs");
+    }
     member_mut(&mut facts, 1).tree = Tree::NotCompared;
     refused(&facts, "digests", "servers 1 and 2 differ at zxid 0x500000080");
 }
