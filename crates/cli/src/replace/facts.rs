@@ -162,6 +162,8 @@ pub(crate) struct Server {
     pub(crate) digests: BTreeMap<i64, String>,
     /// Sessions of the ensemble, when it leads.
     pub(crate) sessions: Option<BTreeSet<i64>>,
+    /// Its number as it says it.
+    pub(crate) number: Option<i64>,
     /// Members as it knows them.
     pub(crate) members: Option<BTreeSet<i64>>,
 }

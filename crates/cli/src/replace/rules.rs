@@ -63,12 +63,16 @@ use Severity::{Refusal, Warning};
 pub(crate) fn judge(facts: &Facts, wanted: Wanted) -> Vec<Finding> {
     let mut found = Vec::new();
     ensemble(facts, &mut found);
+    if !found.is_empty() {
+        return found;
+    }
     config(facts, wanted, &mut found);
     names(facts, &mut found);
     answers(facts, &mut found);
     words(facts, &mut found);
     versions(facts, wanted, &mut found);
     leaders(facts, &mut found);
+    identity(facts, &mut found);
     membership(facts, &mut found);
     in_sync(facts, &mut found);
     spare_voter(facts, wanted, &mut found);
@@ -86,10 +90,15 @@ pub(crate) fn refuses(findings: &[Finding]) -> bool {
 }
 
 fn ensemble(facts: &Facts, found: &mut Vec<Finding>) {
-    if facts.members.is_empty() {
-        let way = "a server alone is swapped by stopping the one and starting the other on the same zoo.cfg";
-        found.push(finding(Refusal, "ensemble", None, "the configuration names no members", way));
-    }
+    let alone =
+        facts.members.len() == 1 && facts.serving().any(|(_, server)| server.mode == Mode::Standalone);
+    let text = match facts.members.is_empty() {
+        true => "the configuration names no members",
+        false if alone => "the configuration names one member, which serves standalone",
+        false => return,
+    };
+    let way = "a server alone is swapped by stopping the one and starting the other on the same zoo.cfg";
+    found.push(finding(Refusal, "ensemble", None, text, way));
 }
 
 fn config(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
@@ -133,6 +142,10 @@ fn answers(facts: &Facts, found: &mut Vec<Finding>) {
             Answer::NotServing => (
                 format!("server {id} on {place} runs without a quorum"),
                 "look at its log; the others must be able to reach its peer ports".to_owned(),
+            ),
+            Answer::Foreign(line) if line.is_empty() => (
+                format!("server {id} on {place} closed the connection without an answer"),
+                "it may take no more from this address (maxClientCnxns), ask for TLS there, or be just starting".to_owned(),
             ),
             Answer::Foreign(line) => {
                 (format!("what answers on {place} is no ZooKeeper server: {line:?}"), String::new())
@@ -220,6 +233,25 @@ fn list(ids: &[i64]) -> String {
     ids.iter().map(i64::to_string).collect::<Vec<_>>().join(", ")
 }
 
+/// Each member must have been asked itself: behind one place for two of them, one was not looked at.
+fn identity(facts: &Facts, found: &mut Vec<Finding>) {
+    let way = |id: i64| format!("--client {id}=HOST:PORT says where its clients connect");
+    for (id, server) in facts.serving() {
+        let place = facts.members[&id].place.as_deref().unwrap_or("?");
+        if let Some(number) = server.number.filter(|number| *number != id) {
+            let text = format!("what answers on {place} is server {number}, not server {id}");
+            found.push(finding(Refusal, "identity", id, text, way(id)));
+        } else if let Some((other, _)) = facts
+            .members
+            .iter()
+            .find(|(other, member)| **other < id && member.place.as_deref() == Some(place))
+        {
+            let text = format!("servers {other} and {id} were both asked on {place}");
+            found.push(finding(Refusal, "identity", id, text, way(id)));
+        }
+    }
+}
+
 /// What the file says must be what the ensemble lives by.
 fn membership(facts: &Facts, found: &mut Vec<Finding>) {
     let ours: BTreeSet<i64> = facts.members.keys().copied().collect();
@@ -257,10 +289,18 @@ fn in_sync(facts: &Facts, found: &mut Vec<Finding>) {
     ];
     for (what, synced, all) in expected {
         let all = all as u64;
-        if let Some(synced) = synced.filter(|synced| *synced < all) {
-            let text = format!("the leader, server {leader}, has {synced} of {all} {what} in sync");
-            found.push(finding(Refusal, "sync", None, text, way));
-        }
+        let (severity, text) = match synced {
+            Some(synced) if synced < all => {
+                (Refusal, format!("the leader, server {leader}, has {synced} of {all} {what} in sync"))
+            }
+            None if all > 0 && !facts.members[&leader].closed.contains("mntr") => (
+                // Old releases do not count observers; of the voters each does.
+                if what == "observers" { Warning } else { Refusal },
+                format!("the leader, server {leader}, did not say how many of {all} {what} are in sync"),
+            ),
+            _ => continue,
+        };
+        found.push(finding(severity, "sync", None, text, way));
     }
     for (id, server) in facts.serving().filter(|(id, _)| *id != leader) {
         let text = match lag(at, server) {

@@ -97,7 +97,7 @@ fn others(facts: &Facts) -> Option<String> {
     let observers = (facts.members.len() - facts.voters()) as u64;
     let missing = |synced: Option<u64>, all: u64| synced.is_none_or(|synced| synced < all);
     if missing(server.synced_followers, followers)
-        || observers > 0 && missing(server.synced_observers, observers)
+        || server.synced_observers.is_some_and(|synced| synced < observers)
     {
         return Some(format!("the leader, server {leader}, waits for learners to be in sync"));
     }

@@ -48,6 +48,7 @@ pub(crate) fn read_srvr(text: &str) -> Answer {
         digest_mismatches: None,
         digests: BTreeMap::new(),
         sessions: None,
+        number: None,
         members: None,
     }))
 }
@@ -97,9 +98,10 @@ pub(crate) fn add_hash(server: &mut Server, text: &str) {
         .collect();
 }
 
-/// Adds the members that `conf` lists.
-// Java: QuorumZooKeeperServer.dumpConf
+/// Adds the number and the members that `conf` tells.
+// Java: ZooKeeperServer.dumpConf, QuorumZooKeeperServer.dumpConf
 pub(crate) fn add_conf(server: &mut Server, text: &str) {
+    server.number = text.lines().find_map(|line| line.strip_prefix("serverId=")?.trim().parse().ok());
     let Some((_, list)) = text.split_once("membership:") else {
         return;
     };
@@ -175,7 +177,7 @@ mod tests {
         add_hash(&mut server, "1000000a0: 1f3\n100000120: 2ab\nnonsense\n");
         add_conf(
             &mut server,
-            "tickTime=2000\nmembership: \nserver.1=a:1:2\nserver.30=b:1:2:observer;c:1\nversion=0",
+            "tickTime=2000\nserverId=30\nmembership: \nserver.1=a:1:2\nserver.30=b:1:2:observer;c:1\nversion=0",
         );
         add_dump(
             &mut server,
@@ -187,7 +189,7 @@ mod tests {
             (Some(12), Some(2), None)
         );
         assert_eq!(server.digests.get(&0x1_0000_0120).map(String::as_str), Some("2ab"));
-        assert_eq!(server.members, Some(BTreeSet::from([1, 30])));
+        assert_eq!((server.number, server.members), (Some(30), Some(BTreeSet::from([1, 30]))));
         assert_eq!(server.sessions, Some(BTreeSet::from([0xff, i64::MIN + 1])));
     }
 

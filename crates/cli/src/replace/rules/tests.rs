@@ -29,6 +29,7 @@ pub(crate) fn ensemble(modes: &[Mode]) -> Facts {
             digest_mismatches: Some(0),
             digests: BTreeMap::from([(0x5_0000_0080, "1f".to_owned())]),
             sessions: None,
+            number: Some(id),
             members: Some((1..=modes.len() as i64).collect()),
         };
         let member = Member {
@@ -89,6 +90,7 @@ fn nothing_speaks_against_a_healthy_ensemble() {
 #[test]
 fn a_file_without_members_is_refused() {
     refused(&Facts::default(), "ensemble", "names no members");
+    refused(&ensemble(&[Mode::Standalone]), "ensemble", "names one member, which serves standalone");
 }
 
 #[test]
@@ -130,6 +132,8 @@ fn a_member_that_is_down_is_refused() {
     refused(&facts, "down", "runs without a quorum");
     member_mut(&mut facts, 3).answer = Answer::Foreign("SSH-2.0".to_owned());
     refused(&facts, "down", "no ZooKeeper server");
+    member_mut(&mut facts, 3).answer = Answer::Foreign(String::new());
+    refused(&facts, "down", "closed the connection without an answer | it may take no more");
 }
 
 #[test]
@@ -185,6 +189,30 @@ fn releases_before_3_9_4_are_warnings_and_later_ones_are_not() {
 fn no_leader_and_two_leaders_are_refused() {
     refused(&ensemble(&[Mode::Follower; 3]), "leader", "no member leads");
     refused(&ensemble(&[Mode::Leader, Mode::Leader, Mode::Follower]), "leader", "servers 1, 2 all say");
+}
+
+#[test]
+fn a_member_that_was_not_asked_itself_is_refused() {
+    let mut facts = three();
+    server_mut(&mut facts, 1).number = Some(3);
+    refused(&facts, "identity", "what answers on zk1:2181 is server 3, not server 1 | --client 1=HOST:PORT");
+    let mut facts = three();
+    server_mut(&mut facts, 3).number = None;
+    assert_eq!(judge(&facts, WANTED), [], "`conf` is closed");
+    member_mut(&mut facts, 3).place = Some("zk1:2181".to_owned());
+    refused(&facts, "identity", "servers 1 and 3 were both asked on zk1:2181");
+}
+
+#[test]
+fn a_leader_that_does_not_say_who_is_in_sync_is_refused() {
+    let mut facts = three();
+    server_mut(&mut facts, 2).synced_followers = None;
+    refused(&facts, "sync", "did not say how many of 2 followers are in sync");
+    member_mut(&mut facts, 2).closed = BTreeSet::from(["mntr"]);
+    refused(&facts, "words", "does not answer mntr");
+    let mut facts = ensemble(&[Mode::Follower, Mode::Leader, Mode::Follower, Mode::Observer]);
+    server_mut(&mut facts, 2).synced_observers = None;
+    warned(&facts, WANTED, "sync", "did not say how many of 1 observers");
 }
 
 #[test]
