@@ -98,7 +98,17 @@ fn client_of(config: &Config, member: &Member, own: bool) -> Option<String> {
 }
 
 fn config_facts(parsed: &Parsed) -> Vec<ConfigFact> {
+    let config = &parsed.config;
+    let myid = config.storage.data_dir.join("myid");
+    let elsewhere = !config.membership.members.is_empty() && config.server_id.is_none() && !myid.is_file();
     let fact = |finding: &Finding| {
+        if elsewhere && finding.key.as_deref() == Some("myid") {
+            let text = format!(
+                "{} is not there or may not be seen, so this is taken for no member's machine: no disk is looked at",
+                myid.display()
+            );
+            return Some(ConfigFact { weight: ConfigWeight::Harmless, text });
+        }
         let weight = match finding.severity {
             Severity::Error => ConfigWeight::Error,
             Severity::Warning | Severity::Note if unserved(finding) => ConfigWeight::Unserved,
@@ -165,6 +175,22 @@ mod tests {
         assert!(weights("sslQuorum=true\n").contains(&ConfigWeight::Error));
         assert_eq!(weights("secureClientPort=2281\n"), [ConfigWeight::Unserved]);
         assert!(weights("quorum.auth.enableSasl=true\n").contains(&ConfigWeight::Unserved));
+    }
+
+    #[test]
+    fn a_machine_without_a_number_is_no_members_and_one_with_a_wrong_number_is_in_error() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("zoo.cfg");
+        let text =
+            "clientPort=2181\ninitLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+        std::fs::write(&file, format!("dataDir={}\n{text}", dir.path().display())).unwrap();
+        let target = Target::load(&file, &[]).unwrap();
+        assert_eq!(target.own, None);
+        assert_eq!(target.config.len(), 1, "{:?}", target.config);
+        assert_eq!(target.config[0].weight, ConfigWeight::Harmless);
+        std::fs::write(dir.path().join("myid"), "one\n").unwrap();
+        let target = Target::load(&file, &[]).unwrap();
+        assert!(target.config.iter().any(|fact| fact.weight == ConfigWeight::Error), "{:?}", target.config);
     }
 
     #[test]
