@@ -83,6 +83,11 @@ pub fn replace(asked: &Replace) -> ExitCode {
             return ExitCode::from(EXIT_INVOCATION);
         }
     };
+    let known = |id: &i64| target.members.is_empty() || target.members.contains_key(id);
+    if let Some((id, _)) = asked.clients.iter().find(|(id, _)| !known(id)) {
+        to_stderr(&format!("--client {id}=…: the configuration names no server {id}\n"));
+        return ExitCode::from(EXIT_INVOCATION);
+    }
     crate::block_on(guide(&Guide { asked, target }))
 }
 
@@ -120,7 +125,8 @@ impl Guide<'_> {
         let mut facts = look::words(&self.target).await;
         let depth = Depth { tree_nodes_max: self.asked.tree_nodes_max, auth: self.asked.auth.clone() };
         look::closely(&mut facts, &depth, &mut |line| self.progress(line)).await;
-        let wanted = Wanted { to: self.asked.to, i_know: self.asked.i_know };
+        let wanted =
+            Wanted { to: self.asked.to, i_know: self.asked.i_know, trees: self.asked.tree_nodes_max > 0 };
         let findings = rules::judge(&facts, wanted);
         let step = (!rules::refuses(&findings)).then(|| step::next(&facts, self.asked.to));
         Look { facts, findings, step }
@@ -136,10 +142,11 @@ impl Guide<'_> {
 
     /// Returns when the step is over and every member is in sync again; the reason when it takes too long.
     async fn follow(&self, swap: &Swap) -> Result<(), String> {
-        let end = Instant::now() + self.asked.timeout;
+        // A time that no clock can tell is no end.
+        let end = Instant::now().checked_add(self.asked.timeout);
         let mut told = String::new();
         while let Some(awaited) = step::awaited(&look::words(&self.target).await, swap) {
-            if Instant::now() >= end {
+            if end.is_some_and(|end| Instant::now() >= end) {
                 return Err(format!("{awaited}, after {:?}; run this again to go on", self.asked.timeout));
             }
             if awaited != told {

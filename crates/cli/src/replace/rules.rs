@@ -21,6 +21,8 @@ pub(crate) struct Wanted {
     pub(crate) to: Kind,
     /// The user knows the risks that may be taken.
     pub(crate) i_know: bool,
+    /// Trees are to be compared.
+    pub(crate) trees: bool,
 }
 
 /// How much a finding matters.
@@ -79,7 +81,7 @@ pub(crate) fn judge(facts: &Facts, wanted: Wanted) -> Vec<Finding> {
     clocks(facts, &mut found);
     disk(facts, &mut found);
     digests(facts, &mut found);
-    trees(facts, &mut found);
+    trees(facts, wanted, &mut found);
     found.sort_by_key(|finding| finding.severity);
     found
 }
@@ -413,7 +415,7 @@ fn digests(facts: &Facts, found: &mut Vec<Finding>) {
     }
 }
 
-fn trees(facts: &Facts, found: &mut Vec<Finding>) {
+fn trees(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
     let leader = facts.leader().map_or(0, |(id, _)| id);
     for (id, member) in &facts.members {
         match &member.tree {
@@ -422,9 +424,14 @@ fn trees(facts: &Facts, found: &mut Vec<Finding>) {
                 let text = format!("the tree of server {id} was not compared: it has {nodes} nodes");
                 found.push(finding(Warning, "trees", *id, text, "--tree-nodes N raises the bound"));
             }
+            Tree::Unreadable(reason) if !wanted.trees => {
+                let text = format!("server {id} gives no session to see its clock by: {reason}");
+                found.push(finding(Warning, "trees", *id, text, "see whether its clients get theirs"));
+            }
             Tree::Unreadable(reason) => {
                 let text = format!("the tree of server {id} could not be read: {reason}");
-                found.push(finding(Refusal, "trees", *id, text, "run this again; --no-tree leaves it out"));
+                let way = "run this again, with the right --auth; --no-tree leaves it out";
+                found.push(finding(Refusal, "trees", *id, text, way));
             }
             Tree::Compared(seen) if !seen.different.is_empty() => {
                 let text = format!(

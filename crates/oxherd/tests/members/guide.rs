@@ -1,6 +1,7 @@
 //! `oxherd replace` beside a running ensemble. Beside Java servers the `swap` stage runs it.
 
-use std::process::Command;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -75,6 +76,32 @@ fn a_step_that_is_followed_has_its_time() {
     let told = replace(&ensemble, &["--back", "--wait", "--timeout", "1"]);
     assert_eq!(told.code, Some(3), "{}", told.out);
     assert!(told.progress.contains("is still Oxherd, after 1s"), "{}", told.progress);
+}
+
+#[test]
+fn a_time_without_end_is_no_panic_and_a_place_of_a_stranger_is_refused() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    let told = replace(&ensemble, &["--client", "9=127.0.0.1:1"]);
+    assert_eq!(
+        (told.code, told.progress.contains("names no server 9")),
+        (Some(2), true),
+        "{}",
+        told.progress
+    );
+
+    let mut command = Command::new(env!("CARGO_BIN_EXE_oxherd"));
+    command.arg("replace").arg(ensemble.members[0].configuration()).args(["--back", "--wait", "--no-tree"]);
+    command.args(["--timeout", &u64::MAX.to_string()]).stderr(Stdio::piped()).stdout(Stdio::null());
+    for member in &ensemble.members {
+        command.args(["--client", &format!("{}=127.0.0.1:{}", member.number, member.client_port)]);
+    }
+    let mut following = command.spawn().expect("the binary is there");
+    let lines = BufReader::new(following.stderr.take().expect("piped")).lines().map_while(Result::ok);
+    let waits = lines.into_iter().find(|line| line.contains("panicked") || line.contains("is still Oxherd"));
+    following.kill().expect("it is ours");
+    following.wait().expect("it ends");
+    assert!(waits.as_ref().is_some_and(|line| line.starts_with("waiting")), "{waits:?}");
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::replace::facts::{Clock, Comparison, ConfigFact, Disk, Member};
 
-const WANTED: Wanted = Wanted { to: Kind::Oxherd, i_know: false };
-const KNOWN: Wanted = Wanted { to: Kind::Oxherd, i_know: true };
+const WANTED: Wanted = Wanted { to: Kind::Oxherd, i_know: false, trees: true };
+const KNOWN: Wanted = Wanted { to: Kind::Oxherd, i_know: true, trees: true };
 
 /// Java 3.9.5 members 1, 2, 3…, in sync, doing these.
 pub(crate) fn ensemble(modes: &[Mode]) -> Facts {
@@ -99,7 +99,10 @@ fn a_file_that_oxherd_does_not_start_with_is_refused() {
     facts.config =
         vec![ConfigFact { weight: ConfigWeight::Error, text: "zoo.cfg:3: error: tickTime".to_owned() }];
     refused(&facts, "config", "oxherd config check");
-    assert!(!refuses(&judge(&facts, Wanted { to: Kind::Java, i_know: false })), "the way back is open");
+    assert!(
+        !refuses(&judge(&facts, Wanted { to: Kind::Java, i_know: false, trees: true })),
+        "the way back is open"
+    );
 }
 
 #[test]
@@ -324,6 +327,7 @@ fn trees_that_differ_or_cannot_be_read_are_refused() {
     refused(&facts, "trees", "2 nodes of server 3 differ from those of the leader, server 2: /a, /b");
     member_mut(&mut facts, 3).tree = Tree::Unreadable("connection lost".to_owned());
     refused(&facts, "trees", "connection lost");
+    warned(&facts, Wanted { trees: false, ..WANTED }, "trees", "gives no session");
 }
 
 #[test]
