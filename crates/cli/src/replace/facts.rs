@@ -47,8 +47,8 @@ impl fmt::Display for Kind {
 pub(crate) struct Facts {
     /// Every member of the configuration, by number.
     pub(crate) members: BTreeMap<i64, Member>,
-    /// Whether the configuration has groups and weights.
-    pub(crate) weighted: bool,
+    /// Group and weight of each voter, where the configuration has them.
+    pub(crate) weights: BTreeMap<i64, (i64, i64)>,
     /// What `oxherd config check` says that matters.
     pub(crate) config: Vec<ConfigFact>,
     /// The disk of the member on whose machine this runs.
@@ -243,6 +243,24 @@ impl Facts {
         let mut leaders = self.serving().filter(|(_, server)| server.mode == Mode::Leader);
         let first = leaders.next()?;
         leaders.next().is_none().then_some(first)
+    }
+
+    /// Whether the others are a quorum while this one is stopped.
+    // Java: QuorumMaj.containsQuorum, QuorumHierarchical.containsQuorum
+    pub(crate) fn spares(&self, stopped: i64) -> bool {
+        if self.weights.is_empty() {
+            let all = self.voters();
+            let votes = self.members.get(&stopped).is_some_and(|member| member.votes);
+            return all - usize::from(votes) > all / 2;
+        }
+        let mut groups: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
+        for (id, (group, weight)) in &self.weights {
+            let (all, left) = groups.entry(*group).or_default();
+            *all += weight;
+            *left += if *id == stopped { 0 } else { *weight };
+        }
+        groups.retain(|_, (all, _)| *all > 0);
+        groups.values().filter(|(all, left)| *left > all / 2).count() > groups.len() / 2
     }
 
     /// Members of the configuration that vote.

@@ -37,7 +37,7 @@ pub(crate) async fn words(target: &Target) -> Facts {
     }
     Facts {
         members: asked.join_all().await.into_iter().collect(),
-        weighted: target.weighted,
+        weights: target.weights.clone(),
         config: target.config.clone(),
         disk: target.disk(),
     }

@@ -139,7 +139,7 @@ fn answers(facts: &Facts, found: &mut Vec<Finding>) {
             ),
             Answer::Silent(reason) => (
                 format!("server {id} does not answer on {place}: {reason}"),
-                "start it, or take it out of the ensemble, before another one is stopped".to_owned(),
+                "start it, as either program, or take it out of the ensemble, before another one is stopped".to_owned(),
             ),
             Answer::NotServing => (
                 format!("server {id} on {place} runs without a quorum"),
@@ -328,20 +328,31 @@ pub(crate) fn lag(leader: &Server, member: &Server) -> Option<i64> {
     }
 }
 
-/// A stop must leave a quorum.
+/// A stop must leave a quorum, of whomever is still to be stopped.
 fn spare_voter(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
-    let voters = facts.voters();
-    if facts.weighted {
-        let text = "the quorum is counted by groups and weights, which this does not check";
-        let way = "see that the group of the member that is stopped has a majority without it";
-        found.push(finding(Warning, "quorum", None, text, way));
-    } else if (1..=2).contains(&voters) {
-        let severity = if wanted.i_know { Warning } else { Refusal };
-        let text =
-            format!("with {voters} voters there is no quorum while one of them is stopped: clients wait");
-        let way = "add a voter first (`reconfig`), or accept the pause with --i-know";
-        found.push(finding(severity, "quorum", None, text, way));
+    let ahead = facts.serving().filter(|(_, server)| server.kind != wanted.to).map(|(id, _)| id);
+    let needed: Vec<i64> = ahead.filter(|id| !facts.spares(*id)).collect();
+    if needed.is_empty() {
+        return;
     }
+    let severity = if wanted.i_know { Warning } else { Refusal };
+    let (text, way) = match facts.weights.is_empty() {
+        true => {
+            let voters = facts.voters();
+            (
+                format!("with {voters} voters there is no quorum while one of them is stopped: clients wait"),
+                "add a voter first (`reconfig`), or accept the pause with --i-know",
+            )
+        }
+        false => (
+            format!(
+                "by groups and weights there is no quorum while server {} is stopped: clients wait",
+                list(&needed).replace(", ", " or ")
+            ),
+            "change the weights first, or accept the pause with --i-know",
+        ),
+    };
+    found.push(finding(severity, "quorum", None, text, way));
 }
 
 fn clocks(facts: &Facts, found: &mut Vec<Finding>) {

@@ -38,8 +38,15 @@ impl Service {
         match (self, kind) {
             (Self::Systemd, _) => format!("sudo systemctl disable --now {name}"),
             (Self::Container, _) => format!("docker stop -t 60 {name}"),
-            (Self::Plain, Kind::Java) => format!("zkServer.sh stop {}", config.display()),
-            (Self::Plain, Kind::Oxherd) => "kill -TERM PID".to_owned(),
+            // `zkServer.sh stop` and `kill` return before the process is gone, and two must not share the files. The
+            // brackets keep the line from finding the shell that it runs in.
+            (Self::Plain, Kind::Java) => format!(
+                "zkServer.sh stop {0}; while pgrep -f '[Q]uorumPeerMain {0}' >/dev/null; do sleep 1; done",
+                config.display()
+            ),
+            (Self::Plain, Kind::Oxherd) => {
+                "kill -TERM PID; while kill -0 PID 2>/dev/null; do sleep 1; done".to_owned()
+            }
         }
     }
 
@@ -90,10 +97,11 @@ mod tests {
     fn the_way_back_undoes_the_way_there() {
         let config = Path::new("/etc/zookeeper/zoo.cfg");
         let there = Service::Plain.lines(Kind::Oxherd, config);
-        assert_eq!(there[0], "zkServer.sh stop /etc/zookeeper/zoo.cfg");
+        assert!(there[0].starts_with("zkServer.sh stop /etc/zookeeper/zoo.cfg; while pgrep"), "{}", there[0]);
         assert!(there[1].contains("oxherd serve /etc/zookeeper/zoo.cfg"));
         let back = Service::Plain.lines(Kind::Java, config);
-        assert_eq!(back, ["kill -TERM PID", "zkServer.sh start /etc/zookeeper/zoo.cfg"]);
+        assert!(back[0].starts_with("kill -TERM PID; while kill -0 PID"), "it must be gone: {}", back[0]);
+        assert_eq!(back[1], "zkServer.sh start /etc/zookeeper/zoo.cfg");
         // Of two units that are both enabled, a reboot would start both on the same files.
         assert_eq!(
             Service::Systemd.lines(Kind::Java, config),

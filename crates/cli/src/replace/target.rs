@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use oxherd_config::{Config, ConfigError, Finding, Member, Parsed, Severity, Sources};
+use oxherd_config::{Config, ConfigError, Finding, Member, Membership, Parsed, Severity, Sources};
 
 use super::facts::{ConfigFact, ConfigWeight, Disk};
 
@@ -12,8 +12,8 @@ use super::facts::{ConfigFact, ConfigWeight, Disk};
 pub(crate) struct Target {
     /// By number.
     pub(crate) members: BTreeMap<i64, Address>,
-    /// Whether there are groups and weights.
-    pub(crate) weighted: bool,
+    /// Group and weight of each voter, where there are groups.
+    pub(crate) weights: BTreeMap<i64, (i64, i64)>,
     /// What is to be said about the file.
     pub(crate) config: Vec<ConfigFact>,
     /// The file, absolute.
@@ -50,7 +50,7 @@ impl Target {
         });
         Ok(Self {
             members: members.collect(),
-            weighted: !config.membership.groups.is_empty(),
+            weights: weights(&config.membership),
             config: config_facts(&parsed),
             file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
             own: own.map(|id| (id, directories(config))),
@@ -68,6 +68,11 @@ impl Target {
         });
         disks.min_by_key(|disk| disk.free)
     }
+}
+
+fn weights(membership: &Membership) -> BTreeMap<i64, (i64, i64)> {
+    let groups = membership.groups.iter();
+    groups.map(|(id, group)| (id.0, (*group, membership.weight(*id)))).collect()
 }
 
 fn directories(config: &Config) -> Vec<PathBuf> {
@@ -191,6 +196,14 @@ mod tests {
         std::fs::write(dir.path().join("myid"), "one\n").unwrap();
         let target = Target::load(&file, &[]).unwrap();
         assert!(target.config.iter().any(|fact| fact.weight == ConfigWeight::Error), "{:?}", target.config);
+    }
+
+    #[test]
+    fn groups_and_weights_are_those_of_the_file() {
+        let text = "clientPort=1\ninitLimit=5\nsyncLimit=2\nserver.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2\n";
+        assert!(load(text, &[]).weights.is_empty());
+        let target = load(&format!("{text}group.7=1:2:3\nweight.3=5\n"), &[]);
+        assert_eq!(target.weights, BTreeMap::from([(1, (7, 1)), (2, (7, 1)), (3, (7, 5))]));
     }
 
     #[test]

@@ -146,8 +146,9 @@ fn kept_lines(kept: &Kept, asked: &Replace, target: &Target) -> String {
 
 fn swap_lines(swap: &Swap, asked: &Replace, target: &Target) -> String {
     let mut out = format!(
-        "Next: server {}, a {} that runs {}; {} left after it.\n",
+        "Next: server {}, {} {} that runs {}; {} left after it.\n",
         swap.member,
+        if swap.mode == Mode::Observer { "an" } else { "a" },
         swap.mode.word(),
         swap.from,
         swap.left
@@ -192,8 +193,38 @@ fn services(asked: &Replace) -> Vec<Service> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+    use std::time::Duration;
+
     use super::*;
     use crate::replace::facts::Comparison;
+
+    #[test]
+    fn an_observer_has_its_article() {
+        let (from, mode) = (Kind::Java, Mode::Observer);
+        let swap = Swap { member: 6, from, mode, left: 5, lead_to: None };
+        let asked = Replace {
+            config: "zoo.cfg".into(),
+            to: Kind::Oxherd,
+            wait: false,
+            timeout: Duration::ZERO,
+            tree_nodes_max: 0,
+            services: vec![Service::Systemd],
+            clients: Vec::new(),
+            auth: None,
+            i_know: false,
+            json: false,
+        };
+        let target = Target {
+            members: BTreeMap::new(),
+            weights: BTreeMap::new(),
+            config: Vec::new(),
+            file: "/etc/zoo.cfg".into(),
+            own: None,
+        };
+        let told = swap_lines(&swap, &asked, &target);
+        assert!(told.starts_with("Next: server 6, an observer that runs Java; 5 left"), "{told}");
+    }
 
     #[test]
     fn a_tree_that_was_read_in_part_is_not_simply_equal() {

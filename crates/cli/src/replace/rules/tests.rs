@@ -276,9 +276,28 @@ fn two_voters_have_none_to_spare() {
     let facts = ensemble(&[Mode::Follower, Mode::Leader]);
     refused(&facts, "quorum", "no quorum while one of them is stopped");
     warned(&facts, KNOWN, "quorum", "clients wait");
+    let mut facts = facts;
+    server_mut(&mut facts, 1).kind = Kind::Oxherd;
+    server_mut(&mut facts, 2).kind = Kind::Oxherd;
+    assert_eq!(judge(&facts, WANTED), [], "nobody is left to be stopped");
+}
+
+#[test]
+fn a_voter_that_groups_and_weights_cannot_spare_is_refused() {
     let mut facts = three();
-    facts.weighted = true;
-    warned(&facts, WANTED, "quorum", "groups and weights");
+    facts.weights = BTreeMap::from([(1, (1, 1)), (2, (1, 1)), (3, (1, 1))]);
+    assert_eq!(judge(&facts, WANTED), []);
+    facts.weights.insert(3, (1, 3));
+    refused(&facts, "quorum", "while server 3 is stopped");
+    warned(&facts, KNOWN, "quorum", "while server 3 is stopped");
+    server_mut(&mut facts, 3).kind = Kind::Oxherd;
+    assert_eq!(judge(&facts, WANTED), []);
+    // Three groups: one may fail, whoever is in it; a group without weight does not count.
+    let mut facts = three();
+    facts.weights = BTreeMap::from([(1, (1, 1)), (2, (2, 1)), (3, (3, 1))]);
+    assert_eq!(judge(&facts, WANTED), []);
+    facts.weights.insert(3, (3, 0));
+    refused(&facts, "quorum", "while server 1 or 2 is stopped");
 }
 
 #[test]
