@@ -30,13 +30,15 @@ use facts::Facts;
 use kept::Kept;
 use look::Depth;
 use rules::{Finding, Wanted};
-use step::{Step, Swap};
+use step::{Standing, Step, Swap};
 use target::Target;
 
 /// A step was not over in time.
 const EXIT_TIMEOUT: u8 = 3;
 /// Between two looks while a step is awaited.
 const PAUSE: Duration = Duration::from_secs(1);
+/// So long a server that is to be started may be stopped before it is said.
+const STUCK: Duration = Duration::from_secs(30);
 
 /// What is asked for.
 #[derive(Clone, Debug)]
@@ -105,12 +107,15 @@ async fn guide(guide: &Guide<'_>) -> u8 {
         if !guide.asked.wait {
             return 0;
         }
-        if let Err(reason) = guide.follow(swap).await {
-            to_stderr(&format!("{reason}\n"));
-            return EXIT_TIMEOUT;
-        }
+        let swapped = match guide.follow(&look.facts, swap).await {
+            Ok(member) => member,
+            Err(reason) => {
+                to_stderr(&format!("{reason}\n"));
+                return EXIT_TIMEOUT;
+            }
+        };
         let after = guide.look().await;
-        kept = Some(Kept::between(&look.facts, &after.facts, swap));
+        kept = Some(Kept::between(&look.facts, &after.facts, swapped));
         look = after;
     }
 }
@@ -140,22 +145,32 @@ impl Guide<'_> {
         to_stdout(&told);
     }
 
-    /// Returns when the step is over and every member is in sync again; the reason when it takes too long.
-    async fn follow(&self, swap: &Swap) -> Result<(), String> {
+    /// Which member was swapped, when every member is in sync again; the reason when it takes too long.
+    async fn follow(&self, before: &Facts, swap: &Swap) -> Result<i64, String> {
+        let begin = Instant::now();
         // A time that no clock can tell is no end.
-        let end = Instant::now().checked_add(self.asked.timeout);
-        let mut told = String::new();
-        while let Some(awaited) = step::awaited(&look::words(&self.target).await, swap) {
+        let end = begin.checked_add(self.asked.timeout);
+        let (mut told, mut since, mut stuck) = (String::new(), begin, false);
+        loop {
+            let awaited = match step::standing(before, &look::words(&self.target).await, swap) {
+                Standing::Over(member) => return Ok(member),
+                Standing::Waits(awaited) => awaited,
+            };
             if end.is_some_and(|end| Instant::now() >= end) {
                 return Err(format!("{awaited}, after {:?}; run this again to go on", self.asked.timeout));
             }
             if awaited != told {
                 self.progress(&format!("waiting: {awaited}"));
-                told = awaited;
+                (told, since, stuck) = (awaited, Instant::now(), false);
+            } else if !stuck && told.ends_with(step::STOPPED) && since.elapsed() >= STUCK {
+                stuck = true;
+                let id = swap.member;
+                self.progress(&format!(
+                    "server {id} has not come back for {STUCK:?}: see its log, or go back as said"
+                ));
             }
             sleep(PAUSE).await;
         }
-        Ok(())
     }
 
     /// Progress goes to standard error, so that what is decided stands alone on standard output.

@@ -245,19 +245,18 @@ impl Facts {
         leaders.next().is_none().then_some(first)
     }
 
-    /// Whether the others are a quorum while this one is stopped.
+    /// Whether the others are a quorum while these are stopped.
     // Java: QuorumMaj.containsQuorum, QuorumHierarchical.containsQuorum
-    pub(crate) fn spares(&self, stopped: i64) -> bool {
+    pub(crate) fn spares(&self, stopped: &[i64]) -> bool {
         if self.weights.is_empty() {
-            let all = self.voters();
-            let votes = self.members.get(&stopped).is_some_and(|member| member.votes);
-            return all - usize::from(votes) > all / 2;
+            let voters = self.members.iter().filter(|(_, member)| member.votes);
+            return voters.filter(|(id, _)| !stopped.contains(id)).count() > self.voters() / 2;
         }
         let mut groups: BTreeMap<i64, (i64, i64)> = BTreeMap::new();
         for (id, (group, weight)) in &self.weights {
             let (all, left) = groups.entry(*group).or_default();
             *all += weight;
-            *left += if *id == stopped { 0 } else { *weight };
+            *left += if stopped.contains(id) { 0 } else { *weight };
         }
         groups.retain(|_, (all, _)| *all > 0);
         groups.values().filter(|(all, left)| *left > all / 2).count() > groups.len() / 2

@@ -1,7 +1,6 @@
 //! What clients kept over a step.
 
 use super::facts::Facts;
-use super::step::Swap;
 
 /// Sessions and watches before a step and after it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +16,11 @@ pub(crate) struct Kept {
 
 impl Kept {
     /// Compares the looks before and after a step.
-    pub(crate) fn between(before: &Facts, after: &Facts, swap: &Swap) -> Self {
+    pub(crate) fn between(before: &Facts, after: &Facts, member: i64) -> Self {
         let of_leader = |facts: &Facts| facts.leader().and_then(|(_, server)| server.sessions.clone());
         let sessions = of_leader(before).zip(of_leader(after));
         Self {
-            member: swap.member,
+            member,
             sessions: sessions.map(|(before, after)| (before.len(), before.intersection(&after).count())),
             watches: watches(before).zip(watches(after)),
         }
@@ -38,24 +37,22 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::*;
-    use crate::replace::facts::{Kind, Mode};
+    use crate::replace::facts::Mode;
     use crate::replace::rules::tests::{ensemble, server_mut};
-    use crate::replace::step::{Step, next};
 
     #[test]
     fn a_session_that_is_gone_is_counted_and_a_new_one_is_not() {
         let mut before = ensemble(&[Mode::Follower, Mode::Leader, Mode::Follower]);
         let mut after = before.clone();
-        let Step::Swap(swap) = next(&before, Kind::Oxherd) else { panic!("nothing to do") };
         assert_eq!(
-            Kept::between(&before, &after, &swap),
+            Kept::between(&before, &after, 1),
             Kept { member: 1, sessions: None, watches: Some((3, 3)) }
         );
         server_mut(&mut before, 2).sessions = Some(BTreeSet::from([1, 2, 3]));
         server_mut(&mut after, 2).sessions = Some(BTreeSet::from([1, 3, 4]));
         server_mut(&mut after, 3).watches = None;
         assert_eq!(
-            Kept::between(&before, &after, &swap),
+            Kept::between(&before, &after, 1),
             Kept { member: 1, sessions: Some((3, 2)), watches: None }
         );
     }

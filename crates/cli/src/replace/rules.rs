@@ -331,7 +331,7 @@ pub(crate) fn lag(leader: &Server, member: &Server) -> Option<i64> {
 /// A stop must leave a quorum, of whomever is still to be stopped.
 fn spare_voter(facts: &Facts, wanted: Wanted, found: &mut Vec<Finding>) {
     let ahead = facts.serving().filter(|(_, server)| server.kind != wanted.to).map(|(id, _)| id);
-    let needed: Vec<i64> = ahead.filter(|id| !facts.spares(*id)).collect();
+    let needed: Vec<i64> = ahead.filter(|id| !facts.spares(&[*id])).collect();
     if needed.is_empty() {
         return;
     }

@@ -6,6 +6,9 @@ use super::rules;
 /// Members that are behind by less are taken as equal: the words are asked one after the other, under load.
 const LAG_NOISE: i64 = 2_000;
 
+/// Ends the reason while the member whose turn it is runs nothing.
+pub(crate) const STOPPED: &str = "is stopped";
+
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -71,16 +74,55 @@ fn successor(facts: &Facts, leader: i64) -> Option<i64> {
     voters.max_by_key(|(id, server)| (server.zxid, *id)).map(|(id, _)| id)
 }
 
-/// Why a step is not over yet; `None` when it is.
-pub(crate) fn awaited(facts: &Facts, swap: &Swap) -> Option<String> {
+/// How a step that is followed stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// This member was swapped, and every member is in sync.
+    Over(i64),
+    /// Why it is not over yet.
+    Waits(String),
+}
+
+/// How a step stands that was given on the facts before. Whoever was swapped in place of the one that was next is as good.
+pub(crate) fn standing(before: &Facts, now: &Facts, swap: &Swap) -> Standing {
     let (id, to) = (swap.member, swap.from.other());
-    let member = facts.members.get(&id)?;
-    match &member.answer {
-        Answer::Serving(server) if server.kind != to => Some(format!("server {id} is still {}", server.kind)),
-        Answer::Serving(_) => others(facts),
-        Answer::NotServing => Some(format!("server {id} runs, and looks for the leader")),
-        Answer::Silent(_) | Answer::NotAsked | Answer::Foreign(_) => Some(format!("server {id} is stopped")),
+    let runs = |facts: &Facts, id: i64| Some(facts.members.get(&id)?.server()?.kind);
+    let Some(member) = now.members.get(&id) else {
+        return Standing::Over(id);
+    };
+    let waits = match &member.answer {
+        Answer::Serving(server) if server.kind != to => {
+            let mut others = now.members.keys().copied().filter(|other| *other != id);
+            let other =
+                others.find(|other| runs(before, *other) == Some(swap.from) && runs(now, *other) == Some(to));
+            match other.filter(|_| self::others(now).is_none()) {
+                Some(other) => return Standing::Over(other),
+                None => format!("server {id} is still {}", server.kind),
+            }
+        }
+        Answer::Serving(_) => match others(now) {
+            Some(missing) => missing,
+            None => return Standing::Over(id),
+        },
+        Answer::NotServing => format!("server {id} runs, and looks for the leader"),
+        Answer::Silent(_) | Answer::NotAsked | Answer::Foreign(_) => format!("server {id} {STOPPED}"),
+    };
+    Standing::Waits(waits + &out_of_turn(now, id))
+}
+
+/// Members that are stopped beside the one whose turn it is, and what that means; empty when there are none.
+fn out_of_turn(facts: &Facts, turn: i64) -> String {
+    let is_stopped = |id: &i64| !matches!(facts.members[id].answer, Answer::Serving(_) | Answer::NotServing);
+    let stopped: Vec<i64> = facts.members.keys().copied().filter(is_stopped).collect();
+    let strays: Vec<String> = stopped.iter().filter(|id| **id != turn).map(i64::to_string).collect();
+    if strays.is_empty() {
+        return String::new();
     }
+    let what = match facts.spares(&stopped) {
+        true => "start it before anything else is stopped",
+        false => "there is no quorum, and clients wait: start a server at once",
+    };
+    format!("; out of turn, server {} does not answer: {what}", strays.join(" and "))
 }
 
 /// What is missing until every member is in sync again.
@@ -153,7 +195,11 @@ mod tests {
     fn a_step_is_over_when_the_member_is_back_and_all_are_in_sync() {
         let mut facts = ensemble(&[Mode::Follower, Mode::Follower, Mode::Leader]);
         let Step::Swap(swap) = next(&facts, Kind::Oxherd) else { panic!("nothing to do") };
-        let told = |facts: &Facts| awaited(facts, &swap).unwrap_or_default();
+        let before = facts.clone();
+        let told = |facts: &Facts| match standing(&before, facts, &swap) {
+            Standing::Waits(reason) => reason,
+            Standing::Over(id) => panic!("over with {id}"),
+        };
         assert_eq!(told(&facts), "server 1 is still Java");
         let answer = facts.members[&1].answer.clone();
         facts.members.get_mut(&1).unwrap().answer = Answer::Silent("refused".to_owned());
@@ -165,6 +211,38 @@ mod tests {
         server_mut(&mut facts, 3).synced_followers = Some(1);
         assert_eq!(told(&facts), "the leader, server 3, waits for learners to be in sync");
         server_mut(&mut facts, 3).synced_followers = Some(2);
-        assert_eq!(awaited(&facts, &swap), None);
+        assert_eq!(standing(&before, &facts, &swap), Standing::Over(1));
+    }
+
+    #[test]
+    fn a_server_stopped_out_of_turn_is_named_and_one_swapped_out_of_turn_is_a_step() {
+        let before = ensemble(&[Mode::Follower, Mode::Follower, Mode::Leader]);
+        let Step::Swap(swap) = next(&before, Kind::Oxherd) else { panic!("nothing to do") };
+        let silent = Answer::Silent("refused".to_owned());
+        let mut facts = before.clone();
+        facts.members.get_mut(&2).unwrap().answer = silent.clone();
+        let waits = |text: &str| Standing::Waits(text.to_owned());
+        assert_eq!(
+            standing(&before, &facts, &swap),
+            waits(
+                "server 1 is still Java; out of turn, server 2 does not answer: \
+                 start it before anything else is stopped"
+            )
+        );
+        facts.members.get_mut(&1).unwrap().answer = silent;
+        facts.members.get_mut(&3).unwrap().answer = Answer::NotServing;
+        assert_eq!(
+            standing(&before, &facts, &swap),
+            waits(
+                "server 1 is stopped; out of turn, server 2 does not answer: \
+                 there is no quorum, and clients wait: start a server at once"
+            )
+        );
+        let mut facts = before.clone();
+        server_mut(&mut facts, 2).kind = Kind::Oxherd;
+        server_mut(&mut facts, 3).synced_followers = Some(1);
+        assert_eq!(standing(&before, &facts, &swap), waits("server 1 is still Java"));
+        server_mut(&mut facts, 3).synced_followers = Some(2);
+        assert_eq!(standing(&before, &facts, &swap), Standing::Over(2));
     }
 }
