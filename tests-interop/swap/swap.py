@@ -160,11 +160,12 @@ class Ensemble:
 
     def unlike_digests(self):
         """An Oxherd leader lets nobody fall; of whom a Java leader let fall the digests say nothing."""
-        falls, wrong = self.falls(), []
-        if self.led_by == "ox":
+        falls, wrong, leads = self.falls(), [], self.leader().kind
+        # A step that takes the leader away ends under another one, which may be Java's.
+        if self.led_by == leads == "ox":
             wrong += [f"server {member.number} fell over a COMMIT of an Oxherd leader"
                       for member, before, now in zip(self.members, self.fell, falls) if now > before]
-        self.fell, self.led_by = falls, self.leader().kind
+        self.fell, self.led_by = falls, leads
         seen = {}
         for member in [member for member, count in zip(self.members, falls) if not count]:
             for line in member.word("hash").splitlines():
