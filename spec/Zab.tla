@@ -220,13 +220,20 @@ SendFollowerInfo(l) ==
     /\ srv' = [srv EXCEPT ![i].stage = "called"]
     /\ UNCHANGED <<disk, queue, cast, agreed, heads>>
 
-\* The leader takes the head of the learner's packets.
-TakeFollowerInfo(l, m) ==
+CallerIsHeard(l, m) ==
     LET j == links[l].to IN
     /\ links[l].st = "new" /\ srv[j].role \in {"looking", "leading"}
     /\ links' = [links EXCEPT ![l].st = "called", ![l].last = m.z, ![l].up = Tail(@)]
     /\ srv' = [srv EXCEPT ![j].callers = IF srv[j].stage \in {"", "gathering"} THEN @ \union {links[l].from} ELSE @,
                           ![j].heard = Max(@, m.z[1])]
+
+\* The leader takes the head of the learner's packets. One that follows another by now has no use for it.
+TakeFollowerInfo(l, m) ==
+    LET j == links[l].to IN
+    \/ /\ links[l].st = "new" /\ srv[j].role = "following"
+       /\ links' = [links EXCEPT ![l].up = Tail(@)]
+       /\ UNCHANGED srv
+    \/ CallerIsHeard(l, m)
 
 \* The new epoch is above what each of a quorum has accepted.
 Found(j, e) ==
