@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use bytes::Bytes;
-use oxherd_proto::{ErrorCode, Notification, PeerState, ReconfigRequest, ServerId, Str};
+use oxherd_proto::{ErrorCode, Notification, PeerState, ReconfigRequest, ServerId, Str, Zxid};
 use oxherd_storage::CrashOutcome;
 use oxherd_zab::{EnsembleConfig, Member, Role};
 
@@ -208,11 +208,16 @@ impl World {
         }
     }
 
-    /// Whether the ensembles in play have a quorum without this server.
+    /// Whether the ensembles in play have a quorum of servers that know something without this one. A joiner that
+    /// has learned nothing yet is as good as lost: with one more, nobody could tell what was agreed on.
     pub(super) fn can_do_without(&self, id: ServerId) -> bool {
-        let damaged = |id: &ServerId| self.judge.known.get(id).is_some_and(|known| known.damaged);
+        let anything = !self.judge.history.is_empty();
+        let knows = |id: &ServerId| match self.judge.known.get(id) {
+            Some(known) => !known.damaged && (!anything || known.last() != Zxid::ZERO),
+            None => !anything,
+        };
         let others: BTreeSet<ServerId> =
-            self.ids().into_iter().filter(|other| *other != id && !damaged(other)).collect();
+            self.ids().into_iter().filter(|other| *other != id && knows(other)).collect();
         self.judge.ensembles.in_play().all(|config| config.is_quorum(&others))
     }
 
