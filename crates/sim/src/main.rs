@@ -19,7 +19,7 @@ const USAGE: &str = "\
 oxherd-sim --seeds A..B          these seeds
 oxherd-sim --minutes N           fresh seeds for so long
 oxherd-sim --seed N [--trace]    one seed; --trace prints its conversation
-oxherd-sim --ci                  fixed seeds, then SIM_MINUTES (5) of fresh ones
+oxherd-sim --ci                  fixed seeds, then SIM_MINUTES (5) of fresh ones, some of ensembles that change
 oxherd-sim --bites [A..B]        each bug put back: how many seeds find it
 oxherd-sim --record DIR --of A..B  traces of three voters for the specification
 oxherd-sim --mutate DIR          some of them spoiled, which it must reject
@@ -32,6 +32,8 @@ oxherd-sim --mutate DIR          some of them spoiled, which it must reject
 const CI_SEEDS: std::ops::Range<u64> = 0..300;
 /// The same, of ensembles that change.
 const CI_RECONFIG_SEEDS: std::ops::Range<u64> = 0..200;
+/// How much of the time for fresh seeds goes to ensembles that change.
+const RECONFIG_PART: f64 = 0.4;
 /// Seeds recorded when none are named.
 const TRACE_SEEDS: std::ops::Range<u64> = 0..100;
 /// Seeds tried for a bug before it counts as not found.
@@ -98,9 +100,12 @@ fn main() -> ExitCode {
         many(CI_SEEDS, &options, &mut totals, None);
         many(CI_RECONFIG_SEEDS, &Options { reconfig: true, ..options.clone() }, &mut totals, None);
         let minutes = std::env::var("SIM_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(5.0);
-        fresh(minutes, &options, &mut totals);
+        fresh(minutes * (1.0 - RECONFIG_PART), &options, &mut totals);
+        fresh(minutes * RECONFIG_PART, &Options { reconfig: true, ..options.clone() }, &mut totals);
     } else if args.iter().any(|arg| arg == "--bites") {
         bites(value("--bites").and_then(|text| range(&text)).unwrap_or(BITE_SEEDS), &mut totals);
+        println!("bites: {} passed, {} failed, 0 skipped", totals.passed, totals.failed);
+        return if totals.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     } else {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
@@ -200,7 +205,7 @@ fn tell_failure(plan: &Plan, options: &Options, outcome: &Outcome) {
 fn fresh(minutes: f64, options: &Options, totals: &mut Totals) {
     let unix = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let first = mix(u64::try_from(unix.as_nanos() % u128::from(u64::MAX)).unwrap_or(0)) >> 16;
-    println!("fresh seeds from {first} for {minutes} minutes");
+    println!("fresh seeds from {first} for {minutes:.1} minutes");
     many(first..u64::MAX, options, totals, Some(now() + Duration::from_secs_f64(minutes * 60.0)));
 }
 

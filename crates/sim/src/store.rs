@@ -131,9 +131,6 @@ impl Store {
     /// One turn: what waits, with one sync for a run of appends. An error ends the server.
     pub(crate) fn turn(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
         self.catch_up_with_lies(done)?;
-        if self.bug == Some(Bug::Zk4643) {
-            self.epoch_first(done)?;
-        }
         let mut batch = Vec::new();
         while self.can_work() && !self.queue.is_empty() {
             match self.queue.pop_front() {
@@ -208,8 +205,8 @@ impl Store {
 
     /// Answers for txns that are only remembered; they are written a turn later.
     fn lies_about(&mut self, batch: &[(Zxid, Bytes)]) -> bool {
-        let lies =
-            self.bug == Some(Bug::AckBeforeWrite) || (self.bug == Some(Bug::Zk4646) && self.is_catching_up);
+        let lies = self.bug == Some(Bug::AckBeforeWrite)
+            || (matches!(self.bug, Some(Bug::Zk4643 | Bug::Zk4646)) && self.is_catching_up);
         if lies {
             self.late.extend_from_slice(batch);
         }
@@ -217,14 +214,22 @@ impl Store {
     }
 
     fn catch_up_with_lies(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
-        if self.is_catching_up && matches!(self.bug, Some(Bug::Zk3911 | Bug::Zk4646)) {
+        if self.is_catching_up && matches!(self.bug, Some(Bug::Zk3911 | Bug::Zk4643 | Bug::Zk4646)) {
             return Ok(());
         }
         if !self.unsynced.is_empty() {
             self.log.sync()?;
             done.push(Done::Durable(std::mem::take(&mut self.unsynced)));
         }
-        if !self.late.is_empty() && (self.bug != Some(Bug::Zk4712) || self.queue.is_empty()) {
+        if self.bug != Some(Bug::Zk4712) || self.queue.is_empty() {
+            self.write_late(done)?;
+        }
+        Ok(())
+    }
+
+    /// Makes true what was only said of txns.
+    fn write_late(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
+        if !self.late.is_empty() {
             let late = std::mem::take(&mut self.late);
             self.log.append(&late)?;
             self.log.sync()?;
@@ -251,24 +256,6 @@ impl Store {
         Ok(true)
     }
 
-    /// The epoch goes to its file before the txns that wait ahead of it.
-    fn epoch_first(&mut self, done: &mut Vec<Done>) -> Result<(), StorageError> {
-        let is_epoch = |command: &LogCommand| {
-            matches!(command, LogCommand::Storage(StorageCommand::StoreCurrentEpoch(_)))
-        };
-        let Some(at) = self.queue.iter().position(is_epoch).filter(|at| *at > 0) else { return Ok(()) };
-        let appends =
-            |command: &LogCommand| matches!(command, LogCommand::Storage(StorageCommand::Append { .. }));
-        if !self.queue.iter().take(at).all(appends) {
-            return Ok(());
-        }
-        if let Some(LogCommand::Storage(StorageCommand::StoreCurrentEpoch(epoch))) = self.queue.remove(at) {
-            write_epoch(&self.disk, &self.layout.snap_dir, EpochFile::Current, epoch)?;
-            done.push(Done::Event(StorageEvent::CurrentEpochStored(epoch)));
-        }
-        Ok(())
-    }
-
     fn member_command(&mut self, command: StorageCommand, done: &mut Vec<Done>) -> Result<(), StorageError> {
         self.rewriting =
             matches!(command, StorageCommand::Truncate(_) | StorageCommand::InstallSnapshot { .. });
@@ -290,7 +277,11 @@ impl Store {
             }
         };
         self.rewriting = false;
+        let is_epoch = matches!(event, StorageEvent::CurrentEpochStored(_));
         done.push(Done::Event(event));
+        if is_epoch && self.bug == Some(Bug::Zk4643) {
+            self.write_late(done)?;
+        }
         Ok(())
     }
 
