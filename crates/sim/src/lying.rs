@@ -89,6 +89,10 @@ impl Disk for LyingDisk {
         self.disk.create_dir_all(dir)
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.disk.remove_dir(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         if self.lies.directories { Ok(()) } else { self.disk.sync_dir(dir) }
     }

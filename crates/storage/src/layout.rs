@@ -8,6 +8,7 @@
 //! dataLogDir/version-2/             logs
 //! ```
 
+use std::io;
 use std::path::{Path, PathBuf};
 
 use oxherd_proto::ServerId;
@@ -132,6 +133,8 @@ fn exists<D: Disk>(disk: &D, dir: &Path) -> Result<bool, StorageError> {
     }
 }
 
+/// Level by level, each durable before the next, so that only the deepest one there may be no more than visible:
+/// a start before this one may have died, or failed, right behind making it.
 fn ensure_dir<D: Disk>(disk: &D, dir: &Path, autocreate: bool) -> Result<(), StorageError> {
     let mut missing = Vec::new();
     let mut above = dir;
@@ -139,16 +142,22 @@ fn ensure_dir<D: Disk>(disk: &D, dir: &Path, autocreate: bool) -> Result<(), Sto
         missing.push(above);
         above = parent(above);
     }
-    if missing.is_empty() {
-        return Ok(());
-    }
-    if !autocreate {
+    if !missing.is_empty() && !autocreate {
         let reason = format!("{} is missing and datadir.autocreate=false: make the directory", dir.display());
         return Err(StorageError::Refused(reason));
     }
-    disk.create_dir_all(dir).map_err(StorageError::io("create", dir))?;
-    for dir in missing {
-        disk.sync_dir(parent(dir)).map_err(StorageError::io("sync", parent(dir)))?;
+    match disk.sync_dir(parent(above)) {
+        // Where the server may not even look it has made nothing.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
+        synced => synced.map_err(StorageError::io("sync", parent(above)))?,
+    }
+    for dir in missing.into_iter().rev() {
+        disk.create_dir_all(dir).map_err(StorageError::io("create", dir))?;
+        if let Err(error) = disk.sync_dir(parent(dir)) {
+            // A later sync need not save what this one was to save; the next start makes it anew.
+            let _ = disk.remove_dir(dir);
+            return Err(StorageError::io("sync", parent(dir))(error));
+        }
     }
     Ok(())
 }

@@ -169,6 +169,10 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
+        self.enter(Kind::Names)?.remove_directory(dir)
+    }
+
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         let mut state = self.state();
         let entered = state.enter(Kind::Sync);

@@ -4,6 +4,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::disk::OsDisk;
+use crate::{CrashOutcome, Fault, SimDisk};
 
 fn root() -> TempDir {
     tempfile::tempdir().expect("a directory")
@@ -80,5 +81,40 @@ fn initialize_is_taken_once_from_either_place() {
         fs::write(root.path().join(place).join("initialize"), "").expect("written");
         assert!(layout.take_initialize(&OsDisk).expect("looked"), "{place}");
         assert!(!layout.take_initialize(&OsDisk).expect("looked again"), "{place}");
+    }
+}
+
+/// What a power loss leaves of the directories once a start has come through.
+fn kept_after_a_start(disk: &SimDisk, layout: &Layout) -> bool {
+    layout.open(disk, true).expect("the next start finds nothing wrong");
+    let left = disk.after_crash(CrashOutcome::Lost);
+    has_entry(&left, parent(&layout.snap_dir), VERSION_DIR).expect("listed")
+}
+
+#[test]
+fn directories_of_a_start_that_failed_are_durable_with_the_next() {
+    let layout = Layout::new(Path::new("/srv/zookeeper/data"), None);
+    for sync in 1.. {
+        let disk = SimDisk::new();
+        disk.fail(Fault::Sync(sync));
+        if layout.open(&disk, true).is_ok() {
+            assert!(sync > 3, "a sync for each level");
+            break;
+        }
+        assert!(kept_after_a_start(&disk, &layout), "sync {sync} failed");
+    }
+}
+
+#[test]
+fn directories_of_a_start_that_was_killed_are_durable_with_the_next() {
+    let layout = Layout::new(Path::new("/srv/zookeeper/data"), None);
+    for call in 1.. {
+        let disk = SimDisk::new();
+        disk.crash_at(call);
+        if layout.open(&disk, true).is_ok() {
+            assert!(call > 6, "levels are made and synced");
+            break;
+        }
+        assert!(kept_after_a_start(&disk.after_crash(CrashOutcome::ProcessDied), &layout), "call {call}");
     }
 }

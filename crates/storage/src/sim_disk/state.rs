@@ -100,6 +100,9 @@ impl State {
     }
 
     pub(super) fn directory(&mut self, dir: &Path) -> io::Result<&mut Directory> {
+        if dir.file_name().is_none() {
+            return Ok(self.directories.entry(dir.to_owned()).or_default());
+        }
         self.directories.get_mut(dir).ok_or_else(|| not_found(dir))
     }
 
@@ -120,6 +123,16 @@ impl State {
             }
             below = Some(dir);
         }
+    }
+
+    pub(super) fn remove_directory(&mut self, dir: &Path) -> io::Result<()> {
+        if !self.directory(dir)?.visible.is_empty() {
+            return Err(io::ErrorKind::DirectoryNotEmpty.into());
+        }
+        let (above, name) = split(dir)?;
+        self.directories.remove(dir);
+        self.directory(&above)?.remove(&name);
+        Ok(())
     }
 
     pub(super) fn content(&mut self, id: u64) -> &mut Content {
