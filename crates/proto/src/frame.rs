@@ -27,9 +27,12 @@ pub struct FrameReader {
 }
 
 impl FrameReader {
-    /// Takes bytes as they came; call [`Self::poll_frame`] until it answers `None` before the next call.
+    /// Takes bytes as they came, behind those that are still here. Cheapest once [`Self::poll_frame`] has answered
+    /// `None`.
     pub fn push(&mut self, bytes: &[u8]) {
-        debug_assert!(self.whole.is_empty(), "frames are polled before more bytes are pushed");
+        if !self.whole.is_empty() {
+            self.keep();
+        }
         if self.partial.is_empty() {
             self.whole = Bytes::copy_from_slice(bytes);
         } else {
@@ -113,6 +116,22 @@ mod tests {
             }
             assert_eq!(frames, [&b"one"[..], b"", b"three"], "cut every {cut} bytes");
         }
+    }
+
+    #[test]
+    fn bytes_that_come_before_all_frames_were_taken_are_kept() {
+        let mut stream = Vec::new();
+        for body in [&b"one"[..], b"", b"three"] {
+            let at = begin_frame(&mut stream);
+            stream.extend_from_slice(body);
+            end_frame(&mut stream, at);
+        }
+        let mut reader = FrameReader::default();
+        stream.chunks(5).for_each(|part| reader.push(part));
+        reader.push(&[]);
+        let frames: Vec<_> =
+            std::iter::from_fn(|| reader.poll_frame(100).expect("lengths are sane")).collect();
+        assert_eq!(frames, [&b"one"[..], b"", b"three"]);
     }
 
     #[test]

@@ -69,6 +69,8 @@ pub(crate) struct Host {
     clock: Clock,
     changes: Vec<Change>,
     dirty: BTreeSet<u32>,
+    /// Clients that are not read from until there is room, with what has come.
+    unread: BTreeMap<u32, Vec<u8>>,
     snapshot: Option<SnapshotJob>,
     serves: bool,
 }
@@ -114,6 +116,7 @@ impl Host {
             clock,
             changes: Vec::new(),
             dirty: BTreeSet::new(),
+            unread: BTreeMap::new(),
             snapshot: None,
             serves,
         }
@@ -125,16 +128,53 @@ impl Host {
     }
 
     /// One turn: handle, then apply what is committed, then hand out.
-    pub(crate) fn turn(&mut self, now: Now, inputs: Vec<Input>, effects: &mut Vec<Effect>) {
-        for input in inputs {
-            self.replica.handle(now, input, &self.tree);
-        }
-        self.route(now, effects);
-        while self.replica.has_ready() {
-            self.apply(now);
+    pub(crate) fn turn(&mut self, now: Now, mut inputs: Vec<Input>, effects: &mut Vec<Effect>) {
+        loop {
+            for input in inputs.drain(..) {
+                self.replica.handle(now, input, &self.tree);
+            }
             self.route(now, effects);
+            while self.replica.has_ready() {
+                self.apply(now);
+                self.route(now, effects);
+            }
+            self.read_again(now, &mut inputs);
+            if inputs.is_empty() {
+                break;
+            }
         }
         self.flush(effects);
+    }
+
+    /// Goes on with clients for whose requests there is room by now.
+    fn read_again(&mut self, now: Now, inputs: &mut Vec<Input>) {
+        for (client, bytes) in std::mem::take(&mut self.unread) {
+            self.read(ClientId(client), &bytes, now, inputs);
+        }
+    }
+
+    /// Takes bytes, which may be none, behind those that were not read.
+    fn read(&mut self, client: ClientId, bytes: &[u8], now: Now, inputs: &mut Vec<Input>) {
+        let Some(connection) = self.connections.get_mut(&client.0) else { return };
+        let side = Side {
+            tree: &self.tree,
+            watches: &self.watches,
+            options: &self.options,
+            statistics: &self.statistics,
+            outstanding: &self.outstanding,
+            clock: &self.clock,
+            now,
+        };
+        connection.handle_frames(&side, inputs);
+        if connection.is_paused(&side) {
+            self.unread.entry(client.0).or_default().extend_from_slice(bytes);
+        } else {
+            connection.handle_bytes(bytes, &side, inputs);
+            if connection.is_paused(&side) {
+                self.unread.entry(client.0).or_default();
+            }
+        }
+        self.dirty.insert(client.0);
     }
 
     fn apply(&mut self, now: Now) {
@@ -241,18 +281,9 @@ impl Host {
         effects: &mut Vec<Effect>,
     ) {
         let mut inputs = Vec::new();
-        let Some(connection) = self.connections.get_mut(&client.0) else { return };
-        let side = Side {
-            tree: &self.tree,
-            watches: &self.watches,
-            options: &self.options,
-            statistics: &self.statistics,
-            outstanding: &self.outstanding,
-            clock: &self.clock,
-            now,
-        };
-        connection.handle_bytes(bytes, &side, &mut inputs);
-        self.dirty.insert(client.0);
+        let mut unread = self.unread.remove(&client.0).unwrap_or_default();
+        unread.extend_from_slice(bytes);
+        self.read(client, &unread, now, &mut inputs);
         self.turn(now, inputs, effects);
     }
 
