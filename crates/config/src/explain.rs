@@ -61,7 +61,7 @@ fn row(section: &'static str, key: &'static Key, name: &str, text: &str, origin:
         key: name.to_owned(),
         value: value.to_owned(),
         origin,
-        status: key.status.label(),
+        status: key.status_with(text).label(),
         variable: crate::settings::variable_of(name),
         meaning: key.meaning(),
     }

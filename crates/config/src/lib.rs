@@ -41,3 +41,4 @@ pub use membership::{Member, Membership, PeerAddress, Role};
 pub use properties::{BadEscape, Entry, parse as parse_properties};
 pub use report::{Finding, Severity};
 pub use settings::{Origin, Setting, Settings, variable_of};
+pub use validate::{DIGEST_ALGORITHMS, SCHEMES};

@@ -65,6 +65,8 @@ pub enum Status {
     Security,
     /// Accepted; takes effect with the HTTP admin server and the metrics endpoint.
     Http,
+    /// Accepted; names a class that this server does not have.
+    Unknown,
 }
 
 impl Status {
@@ -77,7 +79,33 @@ impl Status {
             Self::Ensemble => "accepted, not in effect in ensembles yet",
             Self::Security => "accepted, waits for TLS and SASL",
             Self::Http => "accepted, waits for the HTTP admin server",
+            Self::Unknown => "accepted, without effect (unknown class)",
         }
+    }
+}
+
+/// What authenticates the clients of one scheme.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Provider {
+    Ip,
+    Digest,
+    X509,
+    Sasl,
+    Ensemble,
+}
+
+impl Provider {
+    /// By the original's class, of which the last part counts.
+    pub(crate) fn of_class(class: &str) -> Option<Self> {
+        let name = class.rsplit('.').next().unwrap_or_default();
+        Some(match name {
+            "IPAuthenticationProvider" => Self::Ip,
+            "DigestAuthenticationProvider" => Self::Digest,
+            "X509AuthenticationProvider" => Self::X509,
+            "SASLAuthenticationProvider" => Self::Sasl,
+            "EnsembleAuthenticationProvider" => Self::Ensemble,
+            _ => return None,
+        })
     }
 }
 
@@ -106,6 +134,17 @@ impl Key {
     /// The part before `*`, for a family of keys such as `server.*`.
     pub fn family(&self) -> Option<&'static str> {
         self.name.strip_suffix('*')
+    }
+
+    /// What this server does with the key when it has this value.
+    pub fn status_with(&self, text: &str) -> Status {
+        match (self.name, Provider::of_class(text)) {
+            ("authProvider.*", Some(Provider::Ip | Provider::Digest | Provider::Ensemble)) => {
+                Status::Honoured
+            }
+            ("authProvider.*", None) => Status::Unknown,
+            _ => self.status,
+        }
     }
 
     /// Whether a key of a file or a property (without prefix) belongs to this row.

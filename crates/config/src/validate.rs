@@ -1,6 +1,10 @@
 //! What must hold between values, and the files that values name.
 // Java: QuorumPeerConfig.parseProperties and setupQuorumPeerConfig
 
+mod access;
+mod java_env;
+mod protection;
+
 use std::path::{Path, PathBuf};
 
 use oxherd_proto::ServerId;
@@ -9,7 +13,9 @@ use crate::config::{Config, ConfigError, Mode, Parsed, parse, read};
 use crate::membership::{Membership, Role};
 use crate::report::{Report, Severity};
 use crate::settings::{Origin, Settings};
-use crate::table::{self, Place};
+use crate::table::{self, Place, Status};
+
+pub use access::{DIGEST_ALGORITHMS, SCHEMES};
 
 /// Fewest snapshots that may be kept.
 const RETAIN_MIN: i32 = 3;
@@ -29,7 +35,11 @@ pub(crate) fn with_files(parsed: &mut Parsed) -> Result<(), ConfigError> {
     if let Some(path) = config.quorum.dynamic_file.clone() {
         dynamic_file(config, &path, &mut report)?;
     }
-    membership(config, &mut report);
+    membership(config, &parsed.settings, &mut report);
+    protection::check(config, &parsed.settings, &mut report);
+    if let Some(file) = &config.file {
+        java_env::check(file, &parsed.settings, &mut report);
+    }
     parsed.findings = report.findings;
     Ok(())
 }
@@ -49,8 +59,7 @@ fn values(config: &mut Config, settings: &Settings, report: &mut Report) {
     minima(config, report);
     choices(config, report);
     sasl(config, report);
-    protection(config, report);
-    providers(config, report);
+    access::check(config, settings, report);
     risks(config, report);
     members_in_two_places(config, settings, report);
 }
@@ -74,16 +83,29 @@ fn unknown_keys(settings: &Settings, report: &mut Report) {
 
 /// Says of every given key that has no effect here, or not yet, that it is so.
 fn place_notes(settings: &Settings, report: &mut Report) {
-    for (_, key) in table::keys().filter(|(_, key)| key.status != table::Status::Honoured) {
-        let given: Vec<(&str, &Origin)> = match key.family() {
-            Some(_) => settings.family(key).map(|(name, setting)| (name, &setting.origin)).collect(),
-            None => {
-                settings.get(key, key.name).map(|setting| (key.name, &setting.origin)).into_iter().collect()
-            }
+    for (_, key) in table::keys() {
+        let given: Vec<_> = match key.family() {
+            Some(_) => settings.family(key).collect(),
+            None => settings.get(key, key.name).map(|setting| (key.name, setting)).into_iter().collect(),
         };
-        for about in given {
-            report.add(Severity::Note, Some(about), key.status.label());
+        for (name, setting) in given {
+            let status = key.status_with(&setting.text);
+            if status != Status::Honoured {
+                report.add(Severity::Note, Some((name, &setting.origin)), status.label());
+            }
         }
+    }
+}
+
+/// A member of an ensemble may do without clients; a server alone would serve nobody.
+fn any_port(config: &Config, settings: &Settings, report: &mut Report) {
+    let given = ["clientPort", "clientPortAddress"].into_iter().any(|name| {
+        let key = table::find(name).expect("a row of the table");
+        settings.get(key, name).is_some()
+    });
+    // What is wrong with one that was given has been said.
+    if config.mode == Mode::Standalone && config.client_port.port.is_none() && !given {
+        report.error("clientPort", "required: a server alone without it serves nobody");
     }
 }
 
@@ -184,53 +206,16 @@ fn sasl(config: &Config, report: &mut Report) {
     }
 }
 
-/// What asks for protection that is not there yet must not be taken for in effect.
-fn protection(config: &Config, report: &mut Report) {
-    const WAY_OUT: &str = "is not there yet, and this server would talk to its peers without it; take the key out to allow that";
-    if config.quorum.tls {
-        report.error("sslQuorum", format!("TLS between servers {WAY_OUT}"));
-    }
-    let auth = &config.quorum_auth;
-    let required = [
-        ("quorum.auth.learnerRequireSasl", auth.learner_required),
-        ("quorum.auth.serverRequireSasl", auth.server_required),
-    ];
-    for (key, _) in required.into_iter().filter(|(_, required)| auth.enabled && *required) {
-        report.error(key, format!("SASL between servers {WAY_OUT}"));
-    }
-    if auth.enabled && !auth.learner_required {
-        report.warning("quorum.auth.enableSasl", "SASL is not there yet: servers are taken in without it");
-    }
-    if config.client_port.port.is_none() && config.client_port.secure_port.is_some() {
-        let text = "TLS is not there yet, and without a clientPort no client can connect";
-        report.error("secureClientPort", text);
-    }
-    if config.auth.require_sasl {
-        let text = "SASL is not there yet, so no client gets past this";
-        report.warning("sessionRequireClientSASLAuth", text);
-    }
-}
-
-/// Classes of authentication that are known by name; others are code of somebody's own.
-fn providers(config: &Config, report: &mut Report) {
-    const KNOWN: [&str; 6] = ["SASL", "X509", "Ensemble", "Digest", "IP", "Key"];
-    for (name, class) in &config.auth.providers {
-        let short = class.rsplit('.').next().unwrap_or_default();
-        let is_known = short.strip_suffix("AuthenticationProvider").is_some_and(|kind| KNOWN.contains(&kind));
-        if !is_known {
-            let text =
-                format!("\"{class}\" is Java code that does not run here: nobody is authenticated by it");
-            report.warning(&format!("authProvider.{name}"), text);
-        }
-    }
-}
-
 fn risks(config: &Config, report: &mut Report) {
     if !config.storage.force_sync {
         report.warning("forceSync", "writes are acknowledged before they are on disk; a crash can lose them");
     }
     if config.auth.skip_acl {
         report.warning("skipACL", "every client may do everything");
+    }
+    if let Some(path) = &config.quorum.oracle_path {
+        let text = format!("{} is not asked: two servers tolerate no failure here", path.display());
+        report.warning("oraclePath", text);
     }
     if config.purge.interval_hours <= 0 {
         report.add(
@@ -317,7 +302,7 @@ fn version_of(path: &Path) -> i64 {
     end.and_then(|end| i64::from_str_radix(&end, 16).ok()).unwrap_or(0)
 }
 
-fn membership(config: &mut Config, report: &mut Report) {
+fn membership(config: &mut Config, settings: &Settings, report: &mut Report) {
     let quorum = &config.quorum;
     match Membership::parse(&quorum.servers, &quorum.groups, &quorum.weights) {
         Ok(membership) => config.membership = membership,
@@ -331,6 +316,7 @@ fn membership(config: &mut Config, report: &mut Report) {
     }
     decide_mode(config, report);
     own_entry(config, report);
+    any_port(config, settings, report);
 }
 
 // Java: QuorumPeerConfig.parseDynamicConfig, isDistributed and checkValidity

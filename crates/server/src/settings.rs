@@ -51,9 +51,9 @@ fn owner() -> String {
 
 fn auth_options(config: &Config) -> Result<AuthOptions, StartError> {
     let auth = &config.auth;
-    let has = |name: &str| auth.providers.values().any(|class| class.ends_with(name));
+    let has = |name: &str| auth.providers.values().any(|class| class.rsplit('.').next() == Some(name));
     Ok(AuthOptions {
-        digest: auth.digest_enabled,
+        digest: auth.digest_enabled || has("DigestAuthenticationProvider"),
         digest_algorithm: digest_algorithm(&auth.digest_algorithm)?,
         super_digest: auth.super_digest.clone(),
         x509: config.client_port.secure_port.is_some() || has("X509AuthenticationProvider"),

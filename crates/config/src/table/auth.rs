@@ -37,6 +37,8 @@ section! {
         enforce_schemes: Option<String> = "enforce.auth.schemes", Property, M, Honoured, "";
         /// Comma list of names by which clients can check that they reached the right ensemble.
         ensemble_names: Option<String> = "ensembleAuthName", Property, A, Honoured, "";
+        /// Serve although keys ask for TLS or SASL, which do not exist here yet.
+        allow_plain: bool = "allowPlain", Property, M, Honoured, "false";
         /// No access check at all.
         skip_acl: bool = "skipACL", Property, M, Honoured, "no";
         /// A learner checks access before it forwards a write.
