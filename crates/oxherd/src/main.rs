@@ -3,6 +3,7 @@
 mod commands;
 mod ensemble;
 mod logging;
+mod machine;
 mod repair;
 mod replace;
 mod report;

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use oxherd_config::{Parsed, Sources};
+use oxherd_config::{Parsed, Sources, explain};
 use oxherd_server::repair::{DataDirectory, LogState, Problem, Repair, SnapshotState, Survey, Zxid};
 use serde_json::{Value, json};
 
@@ -30,8 +30,18 @@ pub(crate) fn run(options: &RepairOptions) -> ExitCode {
 }
 
 fn look_and_repair(options: &RepairOptions) -> anyhow::Result<(String, ExitCode)> {
-    let (data_dir, log_dir) = directories(options)?;
-    let found = DataDirectory::survey(&data_dir, log_dir.as_deref(), options.apply)?;
+    let meant = directories(options)?;
+    let (text, code) = survey_and_repair(options, &meant)?;
+    let text = match meant.because {
+        Some(because) if !options.json => format!("{because}\n{text}"),
+        _ => text,
+    };
+    Ok((text, code))
+}
+
+fn survey_and_repair(options: &RepairOptions, meant: &Meant) -> anyhow::Result<(String, ExitCode)> {
+    let Meant { data_dir, log_dir, .. } = meant;
+    let found = DataDirectory::survey(data_dir, log_dir.as_deref(), options.apply)?;
     let plan = found.plan();
     let mut moved = Vec::new();
     let mut after = None;
@@ -39,7 +49,7 @@ fn look_and_repair(options: &RepairOptions) -> anyhow::Result<(String, ExitCode)
         moved = found.carry_out(plan)?;
         let survey = found.found().clone();
         drop(found);
-        after = Some(DataDirectory::survey(&data_dir, log_dir.as_deref(), true)?);
+        after = Some(DataDirectory::survey(data_dir, log_dir.as_deref(), true)?);
         return Ok(report(options, &survey, &Ok(plan.clone()), &moved, after.as_ref()));
     }
     let plan = plan.map_err(|error| error.to_string());
@@ -62,18 +72,51 @@ fn report(
     (text, code)
 }
 
-/// The directories that are meant: given as such, or by a configuration.
-fn directories(options: &RepairOptions) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
+/// The directories that are meant, and by what when a configuration named them.
+struct Meant {
+    data_dir: PathBuf,
+    log_dir: Option<PathBuf>,
+    because: Option<String>,
+}
+
+/// Given as such, or by a configuration, which is read as a start would read it.
+fn directories(options: &RepairOptions) -> anyhow::Result<Meant> {
     if options.dir.is_file() {
-        let sources = Sources { file: Some(options.dir.clone()), ..Sources::default() };
-        let (config, _) = Parsed::load(&sources).and_then(Parsed::into_config)?;
-        return Ok((config.storage.data_dir.clone(), Some(config.log_dir().to_owned())));
+        return configured(options);
     }
     let mut dir = options.dir.clone();
     if dir.file_name().is_some_and(|name| name == "version-2") {
         dir.pop();
     }
-    Ok((dir, options.log_dir.clone()))
+    Ok(Meant { data_dir: dir, log_dir: options.log_dir.clone(), because: None })
+}
+
+/// Whatever else is wrong with the configuration does not matter here.
+fn configured(options: &RepairOptions) -> anyhow::Result<Meant> {
+    let sources = Sources {
+        file: Some(options.dir.clone()),
+        environment: std::env::vars().collect(),
+        ..Sources::default()
+    };
+    let parsed = Parsed::load(&sources)?;
+    let config = &parsed.config;
+    if config.storage.data_dir.as_os_str().is_empty() {
+        anyhow::bail!("{} names no dataDir", options.dir.display());
+    }
+    let rows = explain(&parsed);
+    let origin = |key: &str| rows.iter().find(|row| row.key == key).map(|row| row.origin.to_string());
+    let mut because = format!(
+        "dataDir is {} ({})",
+        config.storage.data_dir.display(),
+        origin("dataDir").unwrap_or_default()
+    );
+    let log_dir = options.log_dir.clone().unwrap_or_else(|| config.log_dir().to_owned());
+    if log_dir != config.storage.data_dir {
+        let origin =
+            if options.log_dir.is_some() { Some("--log-dir".to_owned()) } else { origin("dataLogDir") };
+        let _ = write!(because, ", dataLogDir is {} ({})", log_dir.display(), origin.unwrap_or_default());
+    }
+    Ok(Meant { data_dir: config.storage.data_dir.clone(), log_dir: Some(log_dir), because: Some(because) })
 }
 
 fn to_text(

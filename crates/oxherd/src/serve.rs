@@ -8,7 +8,7 @@ use oxherd_server::{Handle, Server, StartError};
 use tracing::{error, info, warn};
 
 use crate::commands::Serve;
-use crate::{logging, report};
+use crate::{logging, machine, report};
 
 /// Exit codes that scripts around ZooKeeper know.
 // Java: ExitCode
@@ -128,7 +128,9 @@ pub(crate) fn check_config(file: &Path, json: bool) -> ExitCode {
         ..Sources::default()
     };
     match Parsed::load(&sources) {
-        Ok(parsed) => {
+        Ok(mut parsed) => {
+            let found = machine::findings(&parsed.config);
+            parsed.findings.extend(found);
             let text = if json { oxherd_config::to_json(&parsed) } else { oxherd_config::to_text(&parsed) };
             report::print(&text);
             match parsed.into_config() {
