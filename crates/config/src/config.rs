@@ -1,5 +1,6 @@
 //! The typed configuration and how it is put together from its sources.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -94,6 +95,27 @@ impl Config {
     /// Reads all sources; the findings that are no errors are dropped (see [`Parsed::load`] to keep them).
     pub fn from_sources(sources: &Sources) -> Result<Self, ConfigError> {
         Parsed::load(sources)?.into_config().map(|(config, _)| config)
+    }
+
+    /// The values in effect by key, as they would be written.
+    pub(crate) fn values(&self) -> BTreeMap<&'static str, String> {
+        let sections = [
+            self.client_port.values(),
+            self.session.values(),
+            self.limits.values(),
+            self.storage.values(),
+            self.purge.values(),
+            self.connection_throttle.values(),
+            self.request_throttle.values(),
+            self.quorum.values(),
+            self.quorum_auth.values(),
+            self.auth.values(),
+            self.tls_client.values(),
+            self.tls_quorum.values(),
+            self.admin.values(),
+            self.metrics.values(),
+        ];
+        sections.into_iter().flatten().filter_map(|(key, value)| Some((key.name, value?))).collect()
     }
 
     /// Directory of the txn log.

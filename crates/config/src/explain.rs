@@ -9,6 +9,9 @@ use crate::report::{Finding, Severity};
 use crate::settings::Origin;
 use crate::table::{self, Key};
 
+/// What is shown of a secret.
+const SECRET: &str = "(set, not shown)";
+
 /// One key explained.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Row {
@@ -18,6 +21,9 @@ pub struct Row {
     pub key: String,
     /// Value as text; of secrets only that there is one.
     pub value: String,
+    /// Value in effect where it is not what the text says: out of range, unreadable, or told by another key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_effect: Option<String>,
     /// Where it came from.
     #[serde(flatten)]
     pub origin: Origin,
@@ -31,6 +37,7 @@ pub struct Row {
 
 /// Every key of the table with its value, section by section.
 pub fn explain(parsed: &Parsed) -> Vec<Row> {
+    let values = parsed.config.values();
     let mut rows = Vec::new();
     for (section, key) in table::keys() {
         match key.family() {
@@ -47,7 +54,12 @@ pub fn explain(parsed: &Parsed) -> Vec<Row> {
                 let (text, origin) = setting.map_or((key.default, Origin::Default), |setting| {
                     (&setting.text, setting.origin.clone())
                 });
-                rows.push(row(section, key, key.name, text, origin));
+                let mut row = row(section, key, key.name, text, origin);
+                row.in_effect = values
+                    .get(key.name)
+                    .filter(|value| differs(text, value))
+                    .map(|value| if is_secret(key.name) { SECRET.to_owned() } else { value.clone() });
+                rows.push(row);
             }
         }
     }
@@ -55,16 +67,23 @@ pub fn explain(parsed: &Parsed) -> Vec<Row> {
 }
 
 fn row(section: &'static str, key: &'static Key, name: &str, text: &str, origin: Origin) -> Row {
-    let value = if is_secret(name) && !text.is_empty() { "(set, not shown)" } else { text };
+    let value = if is_secret(name) && !text.is_empty() { SECRET } else { text };
     Row {
         section,
         key: name.to_owned(),
         value: value.to_owned(),
+        in_effect: None,
         origin,
         status: key.status_with(text).label(),
         variable: crate::settings::variable_of(name),
         meaning: key.meaning(),
     }
+}
+
+/// Case means nothing in the words of a switch, and a decimal number has several spellings.
+fn differs(text: &str, value: &str) -> bool {
+    let number = |text: &str| text.trim().parse::<f64>().ok();
+    !text.eq_ignore_ascii_case(value) && (number(text).is_none() || number(text) != number(value))
 }
 
 fn is_secret(name: &str) -> bool {
@@ -97,7 +116,8 @@ fn push_rows(text: &mut String, title: &str, rows: &[Row]) {
             push_line(text, &format!("  {section}"));
         }
         let value = if row.value.is_empty() { "-" } else { &row.value };
-        push_line(text, &format!("    {} = {value}  [{}; {}]", row.key, row.origin, row.status));
+        let in_effect = row.in_effect.as_ref().map(|value| format!(" -> {value}")).unwrap_or_default();
+        push_line(text, &format!("    {} = {value}{in_effect}  [{}; {}]", row.key, row.origin, row.status));
         push_line(text, &format!("        {}", row.meaning));
     }
 }

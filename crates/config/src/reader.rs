@@ -16,6 +16,9 @@ pub(crate) struct Reader<'a> {
 /// A type that a key can have.
 pub(crate) trait FromSetting: Sized {
     fn read(reader: &mut Reader<'_>, key: &'static Key) -> Self;
+
+    /// The value as it would be written; `None` when there is none.
+    fn written(&self, key: &Key) -> Option<String>;
 }
 
 /// What a text should have been.
@@ -24,6 +27,8 @@ type Expected = &'static str;
 /// A type read from one text.
 trait FromText: Sized {
     fn from_text(text: &str, key: &Key) -> Result<Self, Expected>;
+
+    fn to_text(&self, key: &Key) -> String;
 }
 
 impl<T: FromText> FromSetting for T {
@@ -33,11 +38,19 @@ impl<T: FromText> FromSetting for T {
             Err(expected) => panic!("the default of {} must be {expected}", key.name),
         })
     }
+
+    fn written(&self, key: &Key) -> Option<String> {
+        Some(self.to_text(key))
+    }
 }
 
 impl<T: FromText> FromSetting for Option<T> {
     fn read(reader: &mut Reader<'_>, key: &'static Key) -> Self {
         given(reader, key)
+    }
+
+    fn written(&self, key: &Key) -> Option<String> {
+        self.as_ref().map(|value| value.to_text(key))
     }
 }
 
@@ -46,6 +59,10 @@ impl FromSetting for BTreeMap<String, String> {
         let prefix = key.family().unwrap_or(key.name).len();
         let family = reader.settings.family(key);
         family.map(|(name, setting)| (name[prefix..].to_owned(), setting.text.clone())).collect()
+    }
+
+    fn written(&self, _: &Key) -> Option<String> {
+        None
     }
 }
 
@@ -101,11 +118,19 @@ impl FromText for i32 {
         let expected = "a whole number from -2147483648 to 2147483647";
         integer(text, key).and_then(|value| value.try_into().ok()).ok_or(expected)
     }
+
+    fn to_text(&self, _: &Key) -> String {
+        self.to_string()
+    }
 }
 
 impl FromText for i64 {
     fn from_text(text: &str, key: &Key) -> Result<Self, Expected> {
         integer(text, key).ok_or("a whole number of at most 64 bits")
+    }
+
+    fn to_text(&self, _: &Key) -> String {
+        self.to_string()
     }
 }
 
@@ -113,11 +138,19 @@ impl FromText for u16 {
     fn from_text(text: &str, key: &Key) -> Result<Self, Expected> {
         integer(text, key).and_then(|value| value.try_into().ok()).ok_or("a port from 0 to 65535")
     }
+
+    fn to_text(&self, _: &Key) -> String {
+        self.to_string()
+    }
 }
 
 impl FromText for f64 {
     fn from_text(text: &str, _: &Key) -> Result<Self, Expected> {
         text.trim().parse().ok().filter(|value: &Self| value.is_finite()).ok_or("a decimal number")
+    }
+
+    fn to_text(&self, _: &Key) -> String {
+        self.to_string()
     }
 }
 
@@ -133,16 +166,29 @@ impl FromText for bool {
             _ => Err("true or false"),
         }
     }
+
+    fn to_text(&self, key: &Key) -> String {
+        let (yes, no) = if matches!(key.default, "yes" | "no") { ("yes", "no") } else { ("true", "false") };
+        (if *self { yes } else { no }).to_owned()
+    }
 }
 
 impl FromText for String {
     fn from_text(text: &str, _: &Key) -> Result<Self, Expected> {
         Ok(text.to_owned())
     }
+
+    fn to_text(&self, _: &Key) -> String {
+        self.clone()
+    }
 }
 
 impl FromText for PathBuf {
     fn from_text(text: &str, _: &Key) -> Result<Self, Expected> {
         Ok(Self::from(text))
+    }
+
+    fn to_text(&self, _: &Key) -> String {
+        self.display().to_string()
     }
 }

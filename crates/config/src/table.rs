@@ -179,6 +179,17 @@ macro_rules! section {
                 $( $crate::table::row!(#[doc = $meaning] $key, $place, $class, $status, $default) ),*
             ];
 
+            /// The values by key, as they would be written; none for families and for what is absent.
+            pub(crate) fn values(&self) -> Vec<(&'static $crate::table::Key, Option<String>)> {
+                let mut keys = Self::KEYS.iter();
+                vec![
+                    $( {
+                        let key = keys.next().expect("one row a field");
+                        (key, $crate::reader::FromSetting::written(&self.$field, key))
+                    } ),*
+                ]
+            }
+
             pub(crate) fn read(reader: &mut $crate::reader::Reader<'_>) -> Self {
                 let mut keys = Self::KEYS.iter();
                 Self {

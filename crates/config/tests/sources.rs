@@ -292,3 +292,38 @@ fn a_missing_file_and_a_broken_escape_are_said() {
     let broken = Config::from_file(&directory.write("zoo.cfg", "a=1\nb=\\u00")).unwrap_err();
     assert!(broken.to_string().contains(":2: error: expected four hexadecimal digits"));
 }
+
+#[test]
+fn the_explanation_adds_the_value_in_effect_where_the_text_is_another() {
+    let directory = Directory::new();
+    let text = "dataDir=DIR\nclientPort=1\ntickTime=2000\nsnapCount=abc\nautopurge.snapRetainCount=1\nforceSync=maybe\n\
+                reconfigEnabled=TRUE\nskipACL=on\nsnapshotSizeFactor=.50\n";
+    let environment = vec![variable("JVMFLAGS", "-Djute.maxbuffer=0x1000")];
+    let file = directory.write("zoo.cfg", text);
+    let parsed = Parsed::load(&Sources { file: Some(file), environment, ..Sources::default() }).unwrap();
+    let rows = explain(&parsed);
+    let in_effect: Vec<(&str, &str)> =
+        rows.iter().filter_map(|row| Some((row.key.as_str(), row.in_effect.as_deref()?))).collect();
+    let want = [
+        ("minSessionTimeout", "4000"),
+        ("maxSessionTimeout", "40000"),
+        ("jute.maxbuffer", "4096"),
+        ("jute.maxbuffer.extrasize", "4096"),
+        ("snapCount", "100000"),
+        ("forceSync", "yes"),
+        ("autopurge.snapRetainCount", "3"),
+        ("skipACL", "no"),
+    ];
+    assert_eq!(in_effect, want);
+    let shown = to_text(&parsed);
+    for line in
+        ["snapCount = abc -> 100000  [", "minSessionTimeout = -1 -> 4000  [", "reconfigEnabled = TRUE  ["]
+    {
+        assert!(shown.contains(line), "{line}: {shown}");
+    }
+    let json: serde_json::Value = serde_json::from_str(&to_json(&parsed)).unwrap();
+    let keys = json["keys"].as_array().unwrap();
+    let retained = keys.iter().find(|row| row["key"] == "autopurge.snapRetainCount").unwrap();
+    assert_eq!((&retained["value"], &retained["in_effect"]), (&"1".into(), &"3".into()));
+    assert!(keys.iter().find(|row| row["key"] == "tickTime").unwrap().get("in_effect").is_none());
+}
