@@ -30,13 +30,14 @@ fn guard(pid: u32) -> Sender<()> {
 }
 
 impl Server {
-    fn start() -> Self {
+    fn start(log: &str) -> Self {
         let data = tempfile::tempdir().expect("a directory");
         let mut process = Command::new(env!("CARGO_BIN_EXE_oxherd"))
             .args(["serve", "--client-port", "0", "--data-dir"])
             .arg(data.path())
             .env("OXHERD_AUDIT_ENABLE", "true")
             .env("USER", "keeper")
+            .env("OXHERD_LOG", log)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -57,13 +58,18 @@ impl Server {
     }
 
     /// Asks it to stop; the lines of its audit log, without their heads and with the session's number masked.
-    fn audit_lines(mut self) -> Vec<String> {
+    fn audit_lines(self) -> Vec<String> {
+        self.log().lines().filter(|line| line.contains("\tresult=")).map(masked).collect()
+    }
+
+    /// Asks it to stop; its log.
+    fn log(mut self) -> String {
         let pid = self.process.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs").success());
         let mut said = String::new();
         self.process.stderr.as_mut().expect("it is piped").read_to_string(&mut said).expect("its log");
         self.process.wait().expect("it ends");
-        said.lines().filter(|line| line.contains("\tresult=")).map(masked).collect()
+        said
     }
 }
 
@@ -78,7 +84,7 @@ fn masked(line: &str) -> String {
 
 #[test]
 fn every_change_leaves_a_line_and_so_do_start_stop_and_ephemeral_nodes() {
-    let server = Server::start();
+    let server = Server::start("info");
     server.shell(&["create", "/a", "data"]);
     server.shell(&["create", "/a", "again"]);
     server.shell(&["create", "-e", "/brief", "data"]);
@@ -101,4 +107,23 @@ fn every_change_leaves_a_line_and_so_do_start_stop_and_ephemeral_nodes() {
             "user=keeper operation=serverStop result=invoked".to_owned(),
         ]
     );
+}
+
+#[test]
+fn audit_lines_name_their_target_and_pass_a_filter_that_is_silent_about_them() {
+    let server = Server::start("warn");
+    server.shell(&["create", "/a", "data"]);
+    let log = server.log();
+    let lines: Vec<&str> = log.lines().filter(|line| line.contains("\tresult=")).collect();
+    assert!(lines.iter().any(|line| line.contains("operation=create")), "{log}");
+    assert!(lines.iter().all(|line| line.contains(" audit: ")), "{log}");
+    assert!(!log.lines().any(|line| line.contains("stopping")), "warn holds for the rest: {log}");
+}
+
+#[test]
+fn a_filter_that_speaks_of_audit_lines_has_its_way() {
+    let server = Server::start("info,audit=off");
+    server.shell(&["create", "/a", "data"]);
+    let log = server.log();
+    assert!(!log.contains("\tresult=") && log.contains("stopping"), "{log}");
 }
