@@ -1,6 +1,6 @@
 //! What a command answers: text as the Java shell prints it, and the same as JSON.
 
-use oxherd_client::ClientError;
+use oxherd_client::{Client, ClientError};
 use oxherd_proto::ErrorCode;
 use serde_json::{Value, json};
 
@@ -55,6 +55,8 @@ pub(crate) struct Failure {
     pub(crate) message: String,
     /// The server's code, where it was the server.
     pub(crate) code: Option<ErrorCode>,
+    /// What lies behind it, where more is known than the message says.
+    pub(crate) cause: Option<String>,
     /// Exit code of a one-shot run.
     pub(crate) exit: u8,
 }
@@ -62,13 +64,33 @@ pub(crate) struct Failure {
 impl Failure {
     /// A command that was used wrongly.
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: None, exit: EXIT_FAILED }
+        Self { message: message.into(), code: None, cause: None, exit: EXIT_FAILED }
     }
 
     /// The failure for scripts.
     pub(crate) fn json(&self) -> Value {
         let code = self.code.map(|code| json!({ "name": code.name(), "number": code.code() }));
-        json!({ "error": { "message": self.message, "code": code } })
+        let mut error = json!({ "message": self.message, "code": code });
+        if let Some(cause) = &self.cause {
+            error["cause"] = json!(cause);
+        }
+        json!({ "error": error })
+    }
+
+    /// The failure for people: the cause has a line of its own.
+    pub(crate) fn text(&self) -> String {
+        let cause = self.cause.as_ref().map(|cause| format!("{cause}\n")).unwrap_or_default();
+        format!("{}\n{cause}", self.message)
+    }
+
+    /// Adds why no server was reached, when that is what went wrong.
+    pub(crate) fn explained(mut self, client: &Client) -> Self {
+        if self.code == Some(ErrorCode::ConnectionLoss)
+            && let Some(reason) = client.unreachable()
+        {
+            self.cause = Some(format!("cannot reach {reason}; is a server running there?"));
+        }
+        self
     }
 }
 
@@ -78,7 +100,7 @@ impl From<ClientError> for Failure {
             ClientError::Keeper { code, path } => (keeper_message(*code, path), Some(*code)),
             other => (other.to_string(), None),
         };
-        Self { message, code, exit: EXIT_FAILED }
+        Self { message, code, cause: None, exit: EXIT_FAILED }
     }
 }
 

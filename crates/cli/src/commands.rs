@@ -148,6 +148,9 @@ pub(crate) async fn run(shell: &mut Shell, words: &[String]) -> Result<Answer, F
         return Err(Failure::new("no command given; `help` lists them"));
     };
     let spec = find(name).ok_or_else(|| unknown(name))?;
+    if spec.name == "redo" {
+        return Err(crate::shell::no_such_line());
+    }
     if let Some(answer) = session::run_local(shell, spec, given).await {
         return answer;
     }

@@ -5,11 +5,10 @@ use std::time::Duration;
 
 use oxherd_client::{Client, ClientError, ClientOptions, Reconfiguration};
 use oxherd_proto::ErrorCode;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
 use crate::answer::{EXIT_FAILED, EXIT_INVOCATION};
+use crate::mode::mode_of;
 use crate::shell::{to_stderr, to_stdout};
 
 /// Longest time for the whole hand-over.
@@ -60,6 +59,9 @@ async fn hand_over(client: &Client, asked: &Lead) -> Result<String, String> {
     }
     client.connected().await;
     let to = asked.to;
+    if is_alone(&asked.servers).await {
+        return Err("this server is alone: there is no other that could lead".to_owned());
+    }
     let place = place_of(client, to).await;
     if let Some(place) = &place
         && leads(place).await
@@ -118,14 +120,22 @@ async fn place_of(client: &Client, server: i64) -> Option<String> {
     Some(format!("{host}:{port}"))
 }
 
+/// Whether one of the servers says that it belongs to no ensemble.
+async fn is_alone(servers: &str) -> bool {
+    let hosts = servers.split_once('/').map_or(servers, |(hosts, _)| hosts);
+    for host in hosts.split(',').map(str::trim) {
+        let place = if has_port(host) { host.to_owned() } else { format!("{host}:2181") };
+        if mode_of(&place).await.as_deref() == Some("standalone") {
+            return true;
+        }
+    }
+    false
+}
+
+fn has_port(host: &str) -> bool {
+    host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok())
+}
+
 async fn leads(place: &str) -> bool {
-    let answer = async {
-        let mut link = TcpStream::connect(place).await.ok()?;
-        link.write_all(b"srvr").await.ok()?;
-        let mut text = String::new();
-        link.read_to_string(&mut text).await.ok()?;
-        Some(text)
-    };
-    let text = timeout(Duration::from_secs(2), answer).await.ok().flatten();
-    text.is_some_and(|text| text.contains("Mode: leader"))
+    mode_of(place).await.as_deref() == Some("leader")
 }

@@ -9,6 +9,7 @@ mod bench;
 mod commands;
 mod interactive;
 mod lead;
+mod mode;
 mod options;
 mod render;
 mod replace;
@@ -23,6 +24,7 @@ use shell::{to_stderr, to_stdout};
 
 pub use bench::bench_main;
 pub use lead::{Lead, lead};
+pub use mode::server_mode;
 pub use replace::{Kind, Replace, Service, replace};
 
 /// The shell; `args` are those after the program's name and after `shell`.

@@ -56,7 +56,7 @@ impl Shell {
         let timeout = Duration::from_millis(u64::try_from(self.client_options.timeout_ms).unwrap_or(0));
         if self.wait && tokio::time::timeout(timeout, self.client.connected()).await.is_err() {
             let lost = ClientError::Keeper { code: ErrorCode::ConnectionLoss, path: String::new() };
-            return Err(lost.into());
+            return Err(Failure::from(lost).explained(&self.client));
         }
         Ok(())
     }
@@ -106,8 +106,7 @@ impl Shell {
         }
         let present = self.history.len() - 1;
         let number: Option<usize> = words.get(1).and_then(|word| word.parse().ok());
-        let number = number.filter(|number| *number < present);
-        let number = number.ok_or_else(|| Failure::new("redo needs the number of an earlier command"))?;
+        let number = number.filter(|number| *number < present).ok_or_else(no_such_line)?;
         let line = self.history[number].clone();
         let words = words::split(&line);
         if words[0] == "redo" {
@@ -121,7 +120,7 @@ impl Shell {
     pub(crate) async fn run_words(&mut self, words: &[String]) {
         let result = commands::run(self, words).await;
         self.show_events();
-        self.show(result);
+        self.show(result.map_err(|failure| failure.explained(&self.client)));
     }
 
     fn show(&mut self, result: Result<Answer, Failure>) {
@@ -140,7 +139,7 @@ impl Shell {
                 if self.json {
                     to_stdout(&format!("{}\n", failure.json()));
                 } else {
-                    to_stderr(&format!("{}\n", failure.message));
+                    to_stderr(&failure.text());
                 }
             }
         }
@@ -173,6 +172,12 @@ impl Shell {
     }
 }
 
+/// `redo` with a number that no earlier line has, as every one is in a run of one command.
+// Java: ZooKeeperMain.processZKCmd
+pub(crate) fn no_such_line() -> Failure {
+    Failure::new("Command index out of range")
+}
+
 /// Writes to stdout; a reader that has gone is no concern of the shell.
 pub(crate) fn to_stdout(text: &str) {
     let mut out = std::io::stdout().lock();
@@ -196,7 +201,7 @@ pub(crate) async fn run(options: ShellOptions) -> u8 {
             return EXIT_FAILED;
         }
         Err(failure) => {
-            to_stderr(&format!("{}\n", failure.message));
+            to_stderr(&failure.text());
             return EXIT_FAILED;
         }
     };

@@ -49,6 +49,7 @@ impl Events {
 pub struct Client {
     calls: mpsc::UnboundedSender<Call>,
     status: watch::Receiver<Status>,
+    unreachable: watch::Receiver<Option<String>>,
     chroot: Chroot,
 }
 
@@ -71,13 +72,20 @@ impl Client {
         let (calls, calls_taken) = mpsc::unbounded_channel();
         let (events, events_taken) = mpsc::unbounded_channel();
         let (status, status_seen) = watch::channel(status);
-        tokio::spawn(Driver { session, hosts, calls: calls_taken, events, status }.run());
-        Ok((Self { calls, status: status_seen, chroot }, Events(events_taken)))
+        let (unreachable, unreachable_seen) = watch::channel(None);
+        tokio::spawn(Driver { session, hosts, calls: calls_taken, events, status, unreachable }.run());
+        let client = Self { calls, status: status_seen, unreachable: unreachable_seen, chroot };
+        Ok((client, Events(events_taken)))
     }
 
     /// Where the session stands.
     pub fn state(&self) -> SessionState {
         self.status.borrow().state
+    }
+
+    /// Why the last attempt to connect failed, as `host:port: reason`; `None` once one worked.
+    pub fn unreachable(&self) -> Option<String> {
+        self.unreachable.borrow().clone()
     }
 
     /// The session's id; 0 before the first handshake.

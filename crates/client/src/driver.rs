@@ -39,6 +39,8 @@ pub(crate) struct Driver {
     pub(crate) calls: mpsc::UnboundedReceiver<Call>,
     pub(crate) events: mpsc::UnboundedSender<Event>,
     pub(crate) status: watch::Sender<Status>,
+    /// Why the last attempt to connect failed; nothing once one worked.
+    pub(crate) unreachable: watch::Sender<Option<String>>,
 }
 
 #[derive(Default)]
@@ -109,6 +111,7 @@ impl Driver {
                 }
             }
             Happened::Dialed(Ok(stream)) => {
+                self.unreachable.send_replace(None);
                 link.attach(stream);
                 self.session.handle(now, Input::Connected);
             }
@@ -117,7 +120,12 @@ impl Driver {
                 link.received.clear();
             }
             Happened::Wrote(Ok(len)) if len > 0 => {}
-            Happened::Dialed(Err(_)) | Happened::Read(_) | Happened::Wrote(_) => {
+            Happened::Dialed(Err(reason)) => {
+                self.unreachable.send_replace(Some(reason.to_string()));
+                link.detach();
+                self.session.handle(now, Input::Disconnected);
+            }
+            Happened::Read(_) | Happened::Wrote(_) => {
                 link.detach();
                 self.session.handle(now, Input::Disconnected);
             }
@@ -155,7 +163,9 @@ impl Link {
     fn dial(&mut self, host: &(String, u16)) {
         self.detach();
         let host = host.clone();
-        self.dialing.spawn(async move { TcpStream::connect(host).await });
+        self.dialing.spawn(async move {
+            TcpStream::connect(host.clone()).await.map_err(|error| with_host(&host, &error))
+        });
     }
 
     fn attach(&mut self, stream: TcpStream) {
@@ -168,6 +178,13 @@ impl Link {
     fn detach(&mut self) {
         *self = Self::default();
     }
+}
+
+/// The error with the host it is about; of the system's errors the plain words are enough.
+fn with_host((name, port): &(String, u16), error: &io::Error) -> io::Error {
+    let name = if name.contains(':') { format!("[{name}]") } else { name.clone() };
+    let reason = if error.raw_os_error().is_some() { error.kind().to_string() } else { error.to_string() };
+    io::Error::new(error.kind(), format!("{name}:{port}: {reason}"))
 }
 
 async fn read(reader: &mut Option<OwnedReadHalf>, received: &mut BytesMut) -> io::Result<usize> {
