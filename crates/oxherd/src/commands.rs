@@ -46,6 +46,20 @@ pub(crate) enum Command {
     Lead(LeadOptions),
     /// Guide the swap of a live ensemble's members, one at a time, from Java to Oxherd or back.
     Replace(crate::replace::ReplaceOptions),
+    /// Tell whether the server of this machine serves, and as what. Exit code 0 when it does, 1 when not.
+    Status {
+        /// Its zoo.cfg; without one, what `serve` without a file uses.
+        file: Option<PathBuf>,
+    },
+    /// Make what `DigestAuthenticationProvider.superDigest` and ACLs of the scheme digest hold.
+    Digest {
+        /// USER:PASSWORD, one or more.
+        #[arg(required = true)]
+        identities: Vec<String>,
+        /// Hash, in place of what the environment sets for servers: SHA1, SHA-256, SHA-512.
+        #[arg(long)]
+        algorithm: Option<String>,
+    },
     /// Print the version.
     Version,
 }
@@ -126,6 +140,18 @@ pub(crate) struct Serve {
     pub(crate) log_format: crate::logging::Format,
 }
 
+/// What was meant when `serve` was left out, as in `oxherd zoo.cfg` or `oxherd --client-port 2191`.
+pub(crate) fn meant_serve(arguments: &[String]) -> Option<String> {
+    let first = arguments.first()?;
+    let is_place = first.ends_with(".cfg") || first.contains('/') || Path::new(first).is_file();
+    if !is_place && !first.starts_with("--") && first.parse::<u16>().is_err() {
+        return None;
+    }
+    let words = || arguments.iter().map(String::as_str);
+    Arguments::try_parse_from(["oxherd", "serve"].into_iter().chain(words())).ok()?;
+    Some(format!("oxherd serve {}", arguments.join(" ")))
+}
+
 /// Whether the program was started under the name of ZooKeeper's shell.
 pub(crate) fn is_shell_name(program: &OsStr) -> bool {
     Path::new(program).file_name().is_some_and(|name| name == "zkCli.sh" || name == "zkCli")
@@ -135,4 +161,23 @@ pub(crate) fn is_shell_name(program: &OsStr) -> bool {
 pub(crate) fn print_version() -> ExitCode {
     println!("oxherd {} (speaks ZooKeeper 3.9)", env!("CARGO_PKG_VERSION"));
     ExitCode::SUCCESS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn serve_is_offered_where_it_would_be_understood() {
+        let meant = |line: &str| {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            meant_serve(&words)
+        };
+        for line in ["zoo.cfg", "/etc/zk/conf", "--client-port 2191", "2181 data", "--data-dir=d zoo.cfg"] {
+            assert_eq!(meant(line), Some(format!("oxherd serve {line}")));
+        }
+        for line in ["srve", "--bogus", "--client-port", "--help", "--version"] {
+            assert_eq!(meant(line), None, "{line}");
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! The one binary: server, shell and tools.
 
 mod commands;
+mod digest;
 mod ensemble;
 mod logging;
 mod machine;
@@ -8,6 +9,7 @@ mod repair;
 mod replace;
 mod report;
 mod serve;
+mod status;
 
 use std::process::ExitCode;
 
@@ -30,8 +32,7 @@ fn main() -> ExitCode {
         _ => {}
     }
     // Nothing at all means `serve`, with what the environment says.
-    let parsed =
-        if first.is_none() { Arguments::parse_from(["oxherd", "serve"]) } else { Arguments::parse() };
+    let parsed = if first.is_none() { Arguments::parse_from(["oxherd", "serve"]) } else { parse() };
     match parsed.command {
         Command::Serve(serve) => serve::run(&serve),
         Command::Config { command: ConfigCommand::Check { file, json } } => serve::check_config(&file, json),
@@ -41,8 +42,26 @@ fn main() -> ExitCode {
             oxherd_cli::lead(&Lead { to, servers, auth })
         }
         Command::Replace(options) => replace::run(options),
+        Command::Status { file } => status::run(file),
+        Command::Digest { identities, algorithm } => digest::run(&identities, algorithm),
         Command::Version => commands::print_version(),
         Command::Shell { arguments } => oxherd_cli::main(arguments.into_iter()),
         Command::Bench { arguments } => oxherd_cli::bench_main(arguments.into_iter()),
     }
+}
+
+/// Ends the program on arguments that cannot be understood, with what may have been meant.
+#[expect(clippy::print_stderr, reason = "this is about the command line")]
+fn parse() -> Arguments {
+    Arguments::try_parse().unwrap_or_else(|error| {
+        let given: Vec<String> = std::env::args().skip(1).collect();
+        match commands::meant_serve(&given).filter(|_| error.use_stderr()) {
+            Some(meant) => {
+                drop(error.print());
+                eprintln!("\nto start a server: {meant}");
+                std::process::exit(error.exit_code())
+            }
+            None => error.exit(),
+        }
+    })
 }

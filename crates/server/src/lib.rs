@@ -26,7 +26,7 @@ mod words;
 mod workers;
 
 pub use oxherd_config::Config;
-pub use oxherd_replica::AUDIT_TARGET;
+pub use oxherd_replica::{AUDIT_TARGET, DigestAlgorithm};
 pub use oxherd_zab::Role;
 pub use server::{Handle, Server, ServerBuilder, StartError};
 pub use test_ensemble::TestEnsemble;
