@@ -163,7 +163,8 @@ fn refused(config: &Config, error: &StorageError) -> StartError {
     ))
 }
 
-fn log_options(config: &Config) -> LogOptions {
+/// How the log is written.
+pub(crate) fn log_options(config: &Config) -> LogOptions {
     let kilobytes = |count: i64| u64::try_from(count).unwrap_or(0) * 1024;
     LogOptions {
         preallocate_bytes: kilobytes(config.storage.preallocate_kb),

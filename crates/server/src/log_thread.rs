@@ -113,7 +113,7 @@ pub(crate) fn start(
         config: config.clone(),
         tree,
         driver,
-        slow_sync_ms: config.storage.sync_warning_ms,
+        slow_sync_ms: settings::slow_sync_ms(config),
         batching: Batching::new(settings::batch_options(config), Driver::now().instant),
         has_room: true,
         membership: MembershipFiles::of(config),

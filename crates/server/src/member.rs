@@ -105,7 +105,8 @@ pub(crate) fn replica(
     Ok(Replica::member(options, peer, durable, recovered, now))
 }
 
-fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, StartError> {
+/// What agreement is told.
+pub(crate) fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, StartError> {
     let quorum = &config.quorum;
     let limit = |ticks: i32| u32::try_from(ticks).unwrap_or(0);
     Ok(PeerConfig {
@@ -138,13 +139,22 @@ pub(crate) fn start(
     listeners: PeerListeners,
     driver: &Arc<Driver>,
 ) -> Result<Arc<Peers>, StartError> {
+    let inbox: Arc<dyn Inbox> = Arc::<Driver>::clone(driver);
+    let peers = Peers::new(peer_settings(config, seed)?, inbox);
+    driver.join(&peers, settings::leader_serves(config));
+    peers.listen(listeners).map_err(StartError::Threads)?;
+    Ok(peers)
+}
+
+/// What links to peers are told.
+pub(crate) fn peer_settings(config: &Config, seed: u64) -> Result<PeerSettings, StartError> {
     let quorum = &config.quorum;
     let hello_timeout = match quorum.election_read_ms {
         1.. => milliseconds(quorum.election_read_ms),
         _ => tick(config) * u32::try_from(quorum.sync_limit).unwrap_or(1),
     };
     let field = i64::from(config.limits.frame_bytes_max) + i64::from(config.limits.extra_bytes.unwrap_or(0));
-    let settings = PeerSettings {
+    Ok(PeerSettings {
         server: server_id(config)?,
         ensemble: ensemble(config)?,
         connect_timeout: milliseconds(quorum.election_connect_ms),
@@ -158,12 +168,7 @@ pub(crate) fn start(
         queue_bytes_max: QUEUE_BYTES_MAX,
         tree: settings::tree_options(config, seed),
         tree_silence: (tick(config) * u32::try_from(quorum.init_limit).unwrap_or(1)).max(tick(config)),
-    };
-    let inbox: Arc<dyn Inbox> = Arc::<Driver>::clone(driver);
-    let peers = Peers::new(settings, inbox);
-    driver.join(&peers, quorum.leader_serves);
-    peers.listen(listeners).map_err(StartError::Threads)?;
-    Ok(peers)
+    })
 }
 
 fn tick(config: &Config) -> Duration {

@@ -167,6 +167,21 @@ pub(crate) fn port_limits(config: &Config) -> PortLimits {
     }
 }
 
+/// Milliseconds from which a sync of the log is told as slow.
+pub(crate) fn slow_sync_ms(config: &Config) -> i64 {
+    config.storage.sync_warning_ms
+}
+
+/// Bytes of log files that may be read for a learner, as a share of the newest snapshot.
+pub(crate) fn log_share(config: &Config) -> f64 {
+    config.quorum.snapshot_size_factor
+}
+
+/// Whether clients are served while this server leads.
+pub(crate) fn leader_serves(config: &Config) -> bool {
+    config.quorum.leader_serves
+}
+
 pub(crate) fn positive_len(value: i32) -> usize {
     usize::try_from(value).unwrap_or(0)
 }
@@ -174,3 +189,6 @@ pub(crate) fn positive_len(value: i32) -> usize {
 fn positive(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0).max(1)
 }
+
+#[cfg(test)]
+mod tests;

@@ -41,14 +41,14 @@ pub(crate) fn start(
 
 /// How snapshot files look.
 #[derive(Clone, Copy, Debug)]
-struct Format {
+pub(crate) struct Format {
     compression: Compression,
     digest: bool,
     last_zxid: bool,
 }
 
 impl Format {
-    fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         Self {
             compression: Compression::from_method(&config.storage.compression).unwrap_or_default(),
             digest: config.storage.digest,

@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use tracing::warn;
 
 use crate::driver::Driver;
+use crate::settings;
 
 /// Most bytes of the log that are read for a learner; more, and the tree is sent instead.
 const READ_BYTES_MAX: usize = 64 << 20;
@@ -38,7 +39,7 @@ impl Reads {
     /// the learner gets the tree.
     pub(super) fn begin(&self, layout: &Layout, config: &Config, driver: &Arc<Driver>, read: LogRead) {
         let (turn, driver_there) = (Arc::clone(&self.turn), Arc::clone(driver));
-        let files = Files { layout: layout.clone(), share: config.quorum.snapshot_size_factor };
+        let files = Files { layout: layout.clone(), share: settings::log_share(config) };
         let started = std::thread::Builder::new().name("log-reader".to_owned()).spawn(move || {
             let _turn = turn.lock();
             let txns = files.read(read.from, read.through).unwrap_or_else(|error| {
