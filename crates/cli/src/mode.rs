@@ -9,7 +9,8 @@ use tokio::time::timeout;
 /// Longest wait for an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// As [`mode_of`], without a runtime around it.
+/// `standalone`, `leader`, `follower`, `observer` or `read-only` of the server at `host:port`; `None` when it does not
+/// answer, or does not serve. Blocks for at most two seconds; not for use within a runtime.
 ///
 /// Errors: no runtime can be made.
 pub fn server_mode(place: &str) -> std::io::Result<Option<String>> {

@@ -34,7 +34,11 @@ pub(super) fn check(config: &Config, settings: &Settings, report: &mut Report) {
         } else if config.auth.allow_plain {
             report.add(Severity::Warning, about, format!("not in effect: {missing} (allowPlain)"));
         } else {
-            report.add(Severity::Error, about, format!("{missing}: it does not exist here yet. {WAY}"));
+            report.add(
+                Severity::Error,
+                about,
+                format!("{missing}, which this server does not have yet: {WAY}"),
+            );
         }
     }
 }
@@ -46,9 +50,9 @@ fn asked(config: &Config) -> [Asked; 6] {
     let sasl = peers && auth.enabled;
     let one = |key, on, relied_on, missing| Asked { key, on, relied_on, missing };
     let tls_port = port.secure_port.is_some_and(|port| port > 0);
-    let (taken, met) = ("peers without SASL would be taken", "servers without SASL would be taken");
+    let (taken, met) = ("peers would be taken without SASL", "servers would be taken without SASL");
     [
-        one("secureClientPort", tls_port, port.port.is_none(), "clients find no TLS port"),
+        one("secureClientPort", tls_port, port.port.is_none(), "clients find no port with TLS"),
         one("client.portUnification", port.port_unification, false, "the client port is plain, without TLS"),
         one("sslQuorum", peers && config.quorum.tls, true, "peers would talk plain, without TLS"),
         one("quorum.auth.enableSasl", sasl, false, "peers are taken in without SASL"),
