@@ -159,6 +159,10 @@ impl Looking {
         if without_history || vote.round < local.round {
             return None;
         }
+        if overstates(&vote, &own_vote(local)) {
+            self.enter_round(vote.round.saturating_add(1), local);
+            return self.decide(local);
+        }
         if vote.round > local.round {
             local.round = vote.round;
             self.votes.clear();
@@ -263,6 +267,13 @@ fn own_vote(local: &Local) -> Vote {
     }
     assert!(local.is_settled(), "a vote rests on the durable log");
     Vote { leader: local.me(), zxid: local.last_zxid(), epoch: local.current_epoch, round }
+}
+
+/// Whether a vote for this server tells of more than it has: of txns that were cut off since it was cast, which a
+/// server that stood still meanwhile goes on telling. Only a later round makes such a vote forgotten; the original
+/// takes it for its own.
+fn overstates(vote: &Vote, own: &Vote) -> bool {
+    vote.leader == own.leader && (vote.epoch, vote.zxid) > (own.epoch, own.zxid)
 }
 
 // Java: FastLeaderElection.totalOrderPredicate
