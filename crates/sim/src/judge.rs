@@ -42,6 +42,8 @@ pub(crate) struct Known {
     pub(crate) held: usize,
     /// Files are being cut or replaced.
     pub(crate) rewriting: bool,
+    /// Committed txns that a cut may have taken in which the server died.
+    undone: Vec<Entry>,
     /// The disk was made to lose or fail; what it says is no promise.
     pub(crate) damaged: bool,
     /// What was durable on a disk that was lost, until the server has learned again.
@@ -197,10 +199,24 @@ impl Judge {
         known.written.clear();
         let now = committed_log_durability::held(&known.durable, &self.history);
         let before = std::mem::replace(&mut known.held, now);
+        let lost = self.history.get(now..before).unwrap_or_default();
+        self.have_homes(lost)
+    }
+
+    /// A server died while its log was cut: nobody may count on what was to go, which may be there all the same.
+    pub(crate) fn died_in_cut(&mut self, id: ServerId, zxid: Zxid) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        known.durable.retain(|entry| entry.0 <= zxid);
+        let now = committed_log_durability::held(&known.durable, &self.history);
+        let before = std::mem::replace(&mut known.held, now);
+        known.undone = self.history.get(now..before).unwrap_or_default().to_vec();
+    }
+
+    /// Committed txns that a server gave up must be on a quorum of disks.
+    fn have_homes(&self, lost: &[Entry]) -> Check {
         if self.known.values().any(|known| known.damaged) {
             return Ok(());
         }
-        let lost = self.history.get(now..before).unwrap_or_default();
         lost.iter().try_for_each(|entry| {
             committed_log_durability::on_quorum(self.ensembles.last(), entry.0, &self.homes(*entry))
         })
@@ -372,6 +388,7 @@ impl Judge {
         if known.damaged && !self.alone {
             return Ok(());
         }
+        self.have_homes(&known.undone)?;
         committed_log_durability::kept(id, known.held, held)?;
         demand(epochs.0 >= known.accepted && epochs.1 >= known.current, "EpochsNeverGoBack", || {
             format!(

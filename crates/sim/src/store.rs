@@ -65,6 +65,7 @@ pub(crate) struct Store {
     pub(crate) is_catching_up: bool,
     room: bool,
     rewriting: bool,
+    cutting: Option<Zxid>,
     /// Its configuration, where the ensemble changes.
     pub(crate) membership: Option<MembershipFiles>,
 }
@@ -86,6 +87,7 @@ impl Store {
             is_catching_up: false,
             room: true,
             rewriting: false,
+            cutting: None,
             membership: None,
         })
     }
@@ -101,9 +103,14 @@ impl Store {
         }
     }
 
-    /// Whether files are to be cut or replaced.
+    /// Whether files are being cut or replaced.
     pub(crate) fn rewrites(&self) -> bool {
         self.rewriting
+    }
+
+    /// The txn behind which the log is being cut.
+    pub(crate) fn cuts_behind(&self) -> Option<Zxid> {
+        self.cutting
     }
 
     /// Whether the disk was full at the last look.
@@ -259,6 +266,7 @@ impl Store {
     fn member_command(&mut self, command: StorageCommand, done: &mut Vec<Done>) -> Result<(), StorageError> {
         self.rewriting =
             matches!(command, StorageCommand::Truncate(_) | StorageCommand::InstallSnapshot { .. });
+        self.cutting = if let StorageCommand::Truncate(zxid) = &command { Some(*zxid) } else { None };
         let event = match command {
             StorageCommand::Append { .. } => return Ok(()),
             StorageCommand::StoreAcceptedEpoch(epoch) => {
@@ -277,6 +285,7 @@ impl Store {
             }
         };
         self.rewriting = false;
+        self.cutting = None;
         let is_epoch = matches!(event, StorageEvent::CurrentEpochStored(_));
         done.push(Done::Event(event));
         if is_epoch && self.bug == Some(Bug::Zk4643) {

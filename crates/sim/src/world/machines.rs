@@ -221,10 +221,14 @@ impl World {
         }
         self.judge.reigns(id, None).unwrap_or(());
         let machine = self.machine(id);
-        let rewriting = machine.host.take().is_some_and(|host| host.store.rewrites());
+        let store = machine.host.take().map(|host| host.store);
+        let rewriting = store.as_ref().is_some_and(Store::rewrites);
         machine.disk = machine.disk.after_crash(outcome);
         machine.outputs_left = None;
         self.judge.of(id).rewriting |= rewriting;
+        if let Some(zxid) = store.and_then(|store| store.cuts_behind()) {
+            self.judge.died_in_cut(id, zxid);
+        }
         self.network.abandon(id);
         self.part_from_all(id);
         self.part_from_clients(id);
