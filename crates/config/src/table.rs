@@ -77,7 +77,7 @@ impl Status {
             Self::Jvm => "accepted, without effect (JVM only)",
             Self::Later => "accepted, not in effect yet",
             Self::Ensemble => "accepted, not in effect in ensembles yet",
-            Self::Security => "accepted, waits for TLS and SASL",
+            Self::Security => "accepted, not in effect: waits for TLS and SASL",
             Self::Http => "accepted, waits for the HTTP admin server",
             Self::Unknown => "accepted, without effect (unknown class)",
         }

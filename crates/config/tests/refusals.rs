@@ -57,7 +57,6 @@ fn protection_that_does_not_exist_here_is_an_error_that_names_key_and_way_out() 
 #[test]
 fn what_turns_clients_away_or_only_prefers_protection_is_a_warning() {
     let cases = [
-        ("secureClientPort", "clientPort=1\nsecureClientPort=2\n".to_owned()),
         ("client.portUnification", "clientPort=1\nclient.portUnification=true\n".to_owned()),
         ("quorum.auth.enableSasl", format!("clientPort=1\n{ENSEMBLE}quorum.auth.enableSasl=true\n")),
     ];
@@ -67,6 +66,14 @@ fn what_turns_clients_away_or_only_prefers_protection_is_a_warning() {
         let wanted = format!("{key}: not in effect yet: ");
         assert!(warned.len() == 1 && warned[0].starts_with(&wanted), "{warned:?}");
     }
+}
+
+#[test]
+fn a_port_with_tls_beside_a_plain_one_is_not_served_and_said_aloud() {
+    let text = "clientPort=7\nsecureClientPort=8\n";
+    assert_eq!(errors(text), [""; 0]);
+    let want = "secureClientPort: not served: TLS is not there yet; plain port 7 only";
+    assert_eq!(found(text, &[], Severity::Warning), [want]);
 }
 
 #[test]
@@ -138,7 +145,7 @@ fn a_provider_is_told_by_what_its_class_does_here() {
     let status = |key: &str| explain(&parsed).iter().find(|row| row.key == key).map(|row| row.status);
     assert_eq!(status("sessionRequireClientSASLAuth"), Some("honoured"));
     assert_eq!(status("authProvider.1"), Some("honoured"));
-    assert_eq!(status("authProvider.2"), Some("accepted, waits for TLS and SASL"));
+    assert_eq!(status("authProvider.2"), Some("accepted, not in effect: waits for TLS and SASL"));
     assert_eq!(status("authProvider.3"), Some("accepted, without effect (unknown class)"));
     let warned: Vec<_> =
         parsed.findings.iter().filter(|finding| finding.severity == Severity::Warning).collect();

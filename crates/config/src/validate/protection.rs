@@ -29,7 +29,10 @@ pub(super) fn check(config: &Config, settings: &Settings, report: &mut Report) {
         report.findings.retain(|finding| {
             finding.severity != Severity::Note || finding.key.as_deref() != Some(asked.key)
         });
-        if !asked.relied_on {
+        if let ("secureClientPort", Some(port)) = (asked.key, config.client_port.port) {
+            let text = format!("not served: TLS is not there yet; plain port {port} only");
+            report.add(Severity::Warning, about, text);
+        } else if !asked.relied_on {
             report.add(Severity::Warning, about, format!("not in effect yet: {missing}"));
         } else if config.auth.allow_plain {
             report.add(Severity::Warning, about, format!("not in effect: {missing} (allowPlain)"));
