@@ -157,6 +157,11 @@ pub(crate) fn is_shell_name(program: &OsStr) -> bool {
     Path::new(program).file_name().is_some_and(|name| name == "zkCli.sh" || name == "zkCli")
 }
 
+/// Whether the program was started under the name of ZooKeeper's start script.
+pub(crate) fn is_server_name(program: &OsStr) -> bool {
+    Path::new(program).file_name().is_some_and(|name| name == "zkServer.sh" || name == "zkServer")
+}
+
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]
 pub(crate) fn print_version() -> ExitCode {
     println!("oxherd {} (speaks ZooKeeper 3.9)", env!("CARGO_PKG_VERSION"));

@@ -10,7 +10,9 @@ mod replace;
 mod report;
 mod serve;
 mod status;
+mod zk_server;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -23,6 +25,9 @@ fn main() -> ExitCode {
     let program = arguments.next().unwrap_or_default();
     if commands::is_shell_name(&program) {
         return oxherd_cli::main(arguments);
+    }
+    if commands::is_server_name(&program) {
+        return zk_server::run(Path::new(&program), arguments);
     }
     let first = std::env::args_os().nth(1);
     // These two have option styles of their own, which must not pass another parser first.
