@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use thiserror::Error;
 
 use crate::acl::OPEN;
-use crate::node::{Node, ROOT};
+use crate::node::{Node, NodeId, ROOT};
 use crate::path;
 use crate::quota::delta;
 use crate::tree::{Tree, TreeOptions};
@@ -67,6 +67,8 @@ pub struct Loader {
     sessions: BTreeMap<SessionId, i32>,
     /// Slots by the ids of the snapshot.
     acls: BTreeMap<i64, u32>,
+    /// The parent of the last node, whose other children come next as a rule.
+    parent: (Vec<u8>, NodeId),
     part: Part,
     record: u64,
     /// The beginning of a record whose end has not come.
@@ -82,6 +84,7 @@ impl Loader {
             tree: Tree::bare(options),
             sessions: BTreeMap::new(),
             acls: BTreeMap::new(),
+            parent: (Vec::new(), ROOT),
             part: Part::SessionCount,
             record: 0,
             rest: Vec::new(),
@@ -201,7 +204,7 @@ impl Loader {
             return Ok(());
         }
         let (parent, name) = path::split(path).ok_or_else(orphan)?;
-        let parent = self.tree.store.lookup(parent).ok_or_else(orphan)?;
+        let parent = self.parent_at(parent).ok_or_else(orphan)?;
         match self.tree.store.child(parent, name) {
             Some(id) => self.replace(id, path, data, acl, stat),
             None => {
@@ -209,6 +212,16 @@ impl Loader {
             }
         }
         Ok(())
+    }
+
+    fn parent_at(&mut self, path: &[u8]) -> Option<NodeId> {
+        if self.parent.0 != path {
+            let id = self.tree.store.lookup(path)?;
+            self.parent.0.clear();
+            self.parent.0.extend_from_slice(path);
+            self.parent.1 = id;
+        }
+        Some(self.parent.1)
     }
 
     fn acl_slot(&mut self, id: i64) -> u32 {
