@@ -41,8 +41,9 @@ impl Service {
             // `zkServer.sh stop` and `kill` return before the process is gone, and two must not share the files. The
             // brackets keep the line from finding the shell that it runs in.
             (Self::Plain, Kind::Java) => format!(
-                "zkServer.sh stop {0}; while pgrep -f '[Q]uorumPeerMain {0}' >/dev/null; do sleep 1; done",
-                config.display()
+                "zkServer.sh stop {}; while pgrep -f {} >/dev/null; do sleep 1; done",
+                quoted(config),
+                one_word(&format!("[Q]uorumPeerMain {}", config.display()))
             ),
             (Self::Plain, Kind::Oxherd) => {
                 "kill -TERM PID; while kill -0 PID 2>/dev/null; do sleep 1; done".to_owned()
@@ -51,7 +52,7 @@ impl Service {
     }
 
     fn start(self, kind: Kind, config: &Path) -> String {
-        let config = config.display();
+        let config = quoted(config);
         match (self, kind) {
             (Self::Systemd, _) => format!("sudo systemctl enable --now {}", name(kind)),
             (Self::Container, Kind::Java) => "docker start zookeeper".to_owned(),
@@ -70,7 +71,7 @@ impl Service {
             Self::Systemd => format!(
                 "a unit oxherd.service with the User= and the limits of zookeeper.service and \
                  ExecStart=/usr/bin/oxherd serve {}",
-                config.display()
+                quoted(config)
             ),
             Self::Container => {
                 "IMAGE with the oxherd binary as entry point, and the user of the Java one".to_owned()
@@ -80,6 +81,16 @@ impl Service {
             }
         }
     }
+}
+
+/// A path as a shell, or a unit, takes it for one word.
+fn quoted(path: &Path) -> String {
+    one_word(&path.display().to_string())
+}
+
+fn one_word(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+:@%,=".contains(c);
+    if text.chars().all(is_plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
 }
 
 fn name(kind: Kind) -> &'static str {
@@ -92,6 +103,14 @@ fn name(kind: Kind) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_with_spaces_stays_one_word() {
+        let lines = Service::Plain.lines(Kind::Oxherd, Path::new("/srv/our zk/it's.cfg"));
+        assert!(lines[0].starts_with(r"zkServer.sh stop '/srv/our zk/it'\''s.cfg'; "), "{}", lines[0]);
+        assert!(lines[0].contains(r"pgrep -f '[Q]uorumPeerMain /srv/our zk/it'\''s.cfg' >"), "{}", lines[0]);
+        assert!(lines[1].contains(r"serve '/srv/our zk/it'\''s.cfg' >>"), "{}", lines[1]);
+    }
 
     #[test]
     fn the_way_back_undoes_the_way_there() {
