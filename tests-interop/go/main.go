@@ -142,9 +142,11 @@ func acls(c *zk.Conn) error {
 		return err
 	}
 	_, e1 := other.Create("/go/acl", nil, 0, zk.AuthACL(zk.PermAll))
+	// The other connection may be to another server, which need not have the node yet.
+	_, synced := c.Sync("/go/acl")
 	_, _, none := c.Get("/go/acl")
 	list, _, e2 := other.GetACL("/go/acl")
-	return first(e1, code(none, zk.ErrNoAuth), e2, want(len(list) == 1 && list[0].Scheme == "digest", "%v", list))
+	return first(e1, synced, code(none, zk.ErrNoAuth), e2, want(len(list) == 1 && list[0].Scheme == "digest", "%v", list))
 }
 
 func ephemerals(c *zk.Conn) error {
