@@ -1,7 +1,6 @@
 //! The smaller commands as processes: what they say, and the exit codes that scripts go by.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -78,8 +77,7 @@ impl Drop for Server {
 
 /// An address where nobody listens.
 fn nowhere() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("bound").to_string()
+    format!("127.0.0.1:{}", oxherd_server::test_port("127.0.0.1").expect("a port"))
 }
 
 fn zoo_cfg(dir: &Path, port: &str) -> String {

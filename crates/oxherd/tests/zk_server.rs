@@ -1,6 +1,5 @@
 //! The binary under the name `zkServer.sh`, as service units and hands call it.
 
-use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -45,7 +44,7 @@ impl Drop for Home {
 }
 
 fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port").port()
+    oxherd_server::test_port("127.0.0.1").expect("a port")
 }
 
 #[test]

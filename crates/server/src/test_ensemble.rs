@@ -12,6 +12,7 @@ use oxherd_zab::Role;
 
 use crate::driver::Driver;
 use crate::server::{Handle, Server, StartError};
+use crate::test_ports;
 use crate::witness::Witness;
 
 /// Longest time in which a member is expected to serve.
@@ -59,7 +60,7 @@ struct Listeners {
 
 impl Listeners {
     fn free() -> io::Result<Self> {
-        let bind = || TcpListener::bind("127.0.0.1:0");
+        let bind = || test_ports::listener("127.0.0.1");
         Ok(Self { client: bind()?, learners: bind()?, votes: bind()? })
     }
 

@@ -31,7 +31,7 @@ fn config(dir: &Path, peer_port: u16, election_port: u16, retries: i32) -> Confi
 fn the_election_port_is_tried_again_as_often_as_the_setting_says() {
     let dir = tempfile::tempdir().unwrap();
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
-    let peer_port = port_of(&TcpListener::bind("127.0.0.1:0").unwrap());
+    let peer_port = oxherd_server::test_port("127.0.0.1").unwrap();
     let once = Server::builder(config(dir.path(), peer_port, port_of(&holder), 1)).start();
     assert!(matches!(once, Err(StartError::Listen { .. })), "{once:?}");
 

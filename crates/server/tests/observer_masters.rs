@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
 use std::future::Future;
-use std::net::TcpListener;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,7 @@ struct Ensemble {
 }
 
 fn free_port(host: &str) -> u16 {
-    TcpListener::bind((host, 0)).unwrap().local_addr().unwrap().port()
+    oxherd_server::test_port(host).unwrap()
 }
 
 fn host(index: usize) -> String {

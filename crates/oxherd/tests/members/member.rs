@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -200,6 +200,5 @@ pub(crate) fn repair(path: &Path, arguments: &[&str]) -> (Option<i32>, String) {
 
 /// Ports that nobody uses now.
 pub(crate) fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").expect("a port")).collect();
-    listeners.iter().map(|listener| listener.local_addr().expect("it listens").port()).collect()
+    (0..count).map(|_| oxherd_server::test_port("127.0.0.1").expect("a port")).collect()
 }
