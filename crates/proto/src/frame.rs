@@ -68,8 +68,10 @@ impl FrameReader {
         self.partial.len() + self.whole.len()
     }
 
+    /// Nothing is kept of what was taken whole: a link may be idle from here on.
     fn keep(&mut self) {
-        self.partial = BytesMut::from(std::mem::take(&mut self.whole));
+        let rest = std::mem::take(&mut self.whole);
+        self.partial = if rest.is_empty() { BytesMut::new() } else { BytesMut::from(rest) };
     }
 }
 

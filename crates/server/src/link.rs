@@ -21,6 +21,8 @@ use crate::driver::Driver;
 const READ_BYTES: usize = 64 * 1024;
 /// Buffers above this size are given back when little passed through them.
 const BUFFER_BYTES_KEPT: usize = 512;
+/// Buffers up to this size are always given back: they cost little to get, and most links only ping.
+const BUFFER_BYTES_SMALL: usize = 128;
 
 thread_local! {
     static SCRATCH: std::cell::RefCell<Box<[u8]>> = std::cell::RefCell::new(vec![0; READ_BYTES].into());
@@ -115,7 +117,9 @@ impl Link {
         } else {
             pending.drain(..sent);
         }
-        if pending.is_empty() && !busy && pending.capacity() > BUFFER_BYTES_KEPT {
+        let capacity = pending.capacity();
+        let is_spare = capacity <= BUFFER_BYTES_SMALL || (!busy && capacity > BUFFER_BYTES_KEPT);
+        if pending.is_empty() && is_spare {
             *pending = Vec::new();
         }
         self.connection.lock().set_unsent(pending.len());
