@@ -1,9 +1,7 @@
 //! The few calls that storage makes, so that a simulated disk can stand in for the real one.
 
 use std::fmt;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// A disk: directories and files by path.
@@ -16,6 +14,10 @@ pub trait Disk: Clone + Send + Sync + fmt::Debug + 'static {
 
     /// Makes an empty file, in place of one that is there.
     fn create(&self, path: &Path) -> io::Result<Self::File>;
+    /// As [`Self::create`], for a file that is written at its end, much, and synced: its bytes need not stay in memory.
+    fn create_stream(&self, path: &Path) -> io::Result<Self::File> {
+        self.create(path)
+    }
     /// Opens a file to read and write.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
     /// Gives a file another name, in place of one that has it.
@@ -51,91 +53,5 @@ pub trait DiskFile: Send + fmt::Debug {
     /// Whether the file has no bytes.
     fn is_empty(&self) -> io::Result<bool> {
         self.len().map(|len| len == 0)
-    }
-}
-
-/// The operating system's disk.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct OsDisk;
-
-impl Disk for OsDisk {
-    type File = File;
-
-    fn create(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)
-    }
-
-    fn open(&self, path: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(path)
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        fs::rename(from, to)
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let entries = match fs::read_dir(dir) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let names: io::Result<Vec<String>> = entries
-            .map(|entry| entry.map(|entry| entry.file_name().to_string_lossy().into_owned()))
-            .collect();
-        let mut names = names?;
-        names.sort_unstable();
-        Ok(names)
-    }
-
-    fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
-    }
-
-    fn remove_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::remove_dir(dir)
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        File::open(dir)?.sync_all()
-    }
-
-    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
-        let stat = rustix::fs::statvfs(dir)?;
-        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
-    }
-}
-
-impl DiskFile for File {
-    fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        FileExt::write_all_at(self, bytes, offset)
-    }
-
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        FileExt::read_at(self, buffer, offset)
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        self.sync_data()
-    }
-
-    fn set_len(&mut self, len: u64) -> io::Result<()> {
-        Self::set_len(self, len)
-    }
-
-    fn allocate(&mut self, len: u64) -> io::Result<()> {
-        match rustix::fs::fallocate(&*self, rustix::fs::FallocateFlags::empty(), 0, len) {
-            Ok(()) => Ok(()),
-            // Some file systems reserve nothing; then the space is taken as it is written.
-            Err(rustix::io::Errno::OPNOTSUPP) => Self::set_len(self, len),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn len(&self) -> io::Result<u64> {
-        self.metadata().map(|metadata| metadata.len())
     }
 }

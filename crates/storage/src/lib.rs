@@ -4,6 +4,7 @@
 //! starts from, [`Log`] appends and syncs, [`SnapshotWriter`] writes snapshots, [`purge()`] removes what is
 //! no longer needed. What is durable is so with its directory entry.
 
+mod direct;
 mod disk;
 mod durable;
 mod epoch;
@@ -12,6 +13,7 @@ mod keep;
 mod layout;
 mod lock;
 mod log;
+mod os_disk;
 mod purge;
 mod range;
 mod reader;
@@ -23,12 +25,13 @@ mod snapshot;
 mod survey;
 mod truncate;
 
-pub use disk::{Disk, DiskFile, OsDisk};
+pub use disk::{Disk, DiskFile};
 pub use epoch::{EpochFile, Epochs, find_epochs, read_epoch, read_epochs, write_epoch};
 pub use error::StorageError;
 pub use layout::Layout;
 pub use lock::DirLock;
 pub use log::{Log, LogOptions};
+pub use os_disk::{OsDisk, OsFile};
 pub use purge::purge;
 pub use range::read_range;
 pub use reader::{LogFile, LogReader, LogRecord, log_files, log_files_from};

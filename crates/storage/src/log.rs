@@ -252,7 +252,9 @@ impl<D: Disk> Log<D> {
         // From here on the mark names the newest file, if it is ours.
         let mark = Mark { file: first, offset: 0 };
         if self.options.sync { self.mark.write_durably(mark) } else { self.mark.write(mark) }?;
-        let mut file = self.disk.create(&path).map_err(StorageError::io("create", &path))?;
+        let created =
+            if self.options.sync { self.disk.create_stream(&path) } else { self.disk.create(&path) };
+        let mut file = created.map_err(StorageError::io("create", &path))?;
         self.dir_changed = true;
         let begun = file.write_at(&file_header(), 0).map_err(StorageError::io("write", &path));
         let mut segment =

@@ -3,7 +3,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::disk::OsDisk;
+use crate::os_disk::OsDisk;
 use crate::{CrashOutcome, Fault, SimDisk};
 
 fn root() -> TempDir {

@@ -3,7 +3,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::disk::OsDisk;
+use crate::os_disk::OsDisk;
 
 const WHOLE: &[u8] = b"ZKSN............\0\0\0\x01/";
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::disk::OsDisk;
+use crate::os_disk::OsDisk;
 
 const METHODS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Snappy];
 const ZXID: Zxid = Zxid(0x1_0000_0005);

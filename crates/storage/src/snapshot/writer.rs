@@ -35,7 +35,7 @@ impl<D: Disk> SnapshotWriter<D> {
     /// Begins the snapshot that is to be called after `zxid`: the last txn that the whole of it holds.
     pub fn begin(disk: D, dir: &Path, zxid: Zxid, compression: Compression) -> Result<Self, StorageError> {
         let temporary = dir.join(temporary_name(zxid, compression));
-        let file = disk.create(&temporary).map_err(StorageError::io("create", &temporary))?;
+        let file = disk.create_stream(&temporary).map_err(StorageError::io("create", &temporary))?;
         let mut writer = Self {
             disk,
             dir: dir.to_owned(),
