@@ -20,6 +20,10 @@ pub trait Disk: Clone + Send + Sync + fmt::Debug + 'static {
     }
     /// Opens a file to read and write.
     fn open(&self, path: &Path) -> io::Result<Self::File>;
+    /// As [`Self::open`], for a file that is read from its beginning to its end while nobody writes it.
+    fn open_stream(&self, path: &Path) -> io::Result<Self::File> {
+        self.open(path)
+    }
     /// Gives a file another name, in place of one that has it.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Removes a file.

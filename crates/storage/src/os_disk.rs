@@ -1,11 +1,12 @@
 //! The disk of the operating system.
 
+use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use crate::direct::Direct;
+use crate::direct::{DirectRead, DirectWrite};
 use crate::disk::{Disk, DiskFile};
 
 /// The operating system's disk.
@@ -17,18 +18,24 @@ impl Disk for OsDisk {
 
     fn create(&self, path: &Path) -> io::Result<OsFile> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(OsFile { file, direct: None })
+        Ok(OsFile { file, writes: None, reads: None })
     }
 
     fn create_stream(&self, path: &Path) -> io::Result<OsFile> {
         let mut created = self.create(path)?;
-        created.direct = Direct::open(path);
+        created.writes = DirectWrite::open(path);
         Ok(created)
+    }
+
+    fn open_stream(&self, path: &Path) -> io::Result<OsFile> {
+        let mut opened = self.open(path)?;
+        opened.reads = DirectRead::open(path).map(RefCell::new);
+        Ok(opened)
     }
 
     fn open(&self, path: &Path) -> io::Result<OsFile> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        Ok(OsFile { file, direct: None })
+        Ok(OsFile { file, writes: None, reads: None })
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -75,18 +82,19 @@ impl Disk for OsDisk {
 #[derive(Debug)]
 pub struct OsFile {
     file: File,
-    /// Where the system and its disk can do without the cache.
-    direct: Option<Direct>,
+    /// The way past the system's cache, for streams, where system and disk have one.
+    writes: Option<DirectWrite>,
+    reads: Option<RefCell<DirectRead>>,
 }
 
 impl DiskFile for OsFile {
     fn write_at(&mut self, bytes: &[u8], offset: u64) -> io::Result<()> {
-        if let Some(direct) = &mut self.direct {
+        if let Some(direct) = &mut self.writes {
             match direct.write_at(&self.file, bytes, offset) {
                 // The disk wants other blocks than these.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                     direct.finish(&self.file)?;
-                    self.direct = None;
+                    self.writes = None;
                 }
                 written => return written,
             }
@@ -95,11 +103,18 @@ impl DiskFile for OsFile {
     }
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        if let Some(reads) = &self.reads {
+            match reads.borrow_mut().read_at(buffer, offset) {
+                // The disk wants other blocks than these.
+                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                read => return read,
+            }
+        }
         self.file.read_at(buffer, offset)
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        if let Some(direct) = &mut self.direct {
+        if let Some(direct) = &mut self.writes {
             direct.finish(&self.file)?;
         }
         self.file.sync_data()
@@ -107,7 +122,7 @@ impl DiskFile for OsFile {
 
     fn set_len(&mut self, len: u64) -> io::Result<()> {
         self.file.set_len(len)?;
-        if let Some(direct) = &mut self.direct {
+        if let Some(direct) = &mut self.writes {
             direct.resized(len);
         }
         Ok(())
@@ -120,7 +135,7 @@ impl DiskFile for OsFile {
             Err(rustix::io::Errno::OPNOTSUPP) => self.file.set_len(len)?,
             Err(error) => return Err(error.into()),
         }
-        if let Some(direct) = &mut self.direct {
+        if let Some(direct) = &mut self.writes {
             direct.extended(len);
         }
         Ok(())
@@ -128,6 +143,6 @@ impl DiskFile for OsFile {
 
     fn len(&self) -> io::Result<u64> {
         let len = self.file.metadata()?.len();
-        Ok(self.direct.as_ref().map_or(len, |direct| direct.len_of(len)))
+        Ok(self.writes.as_ref().map_or(len, |direct| direct.len_of(len)))
     }
 }

@@ -88,7 +88,8 @@ pub struct LogReader<F> {
 impl<F: DiskFile> LogReader<F> {
     /// Opens a file and checks its header; `None` for a file that holds nothing yet, not even a header.
     pub fn open<D: Disk<File = F>>(disk: &D, path: &Path) -> Result<Option<Self>, StorageError> {
-        let (reader, head) = Self::begin(disk, path)?;
+        let file = disk.open(path).map_err(StorageError::io("open", path))?;
+        let (reader, head) = Self::of(file, path)?;
         match head {
             Head::Good => Ok(Some(reader)),
             Head::Empty => Ok(None),
@@ -96,8 +97,13 @@ impl<F: DiskFile> LogReader<F> {
         }
     }
 
+    /// As [`Self::open`], of a file that nobody writes.
     pub(crate) fn begin<D: Disk<File = F>>(disk: &D, path: &Path) -> Result<(Self, Head), StorageError> {
-        let file = disk.open(path).map_err(StorageError::io("open", path))?;
+        let file = disk.open_stream(path).map_err(StorageError::io("open", path))?;
+        Self::of(file, path)
+    }
+
+    fn of(file: F, path: &Path) -> Result<(Self, Head), StorageError> {
         let len = file.len().map_err(StorageError::io("measure", path))?;
         let mut reader = Self { file, path: path.to_owned(), buffer: BytesMut::new(), offset: 0, len };
         let header_len = usize::try_from(HEADER_LEN).expect("16 fits");

@@ -32,7 +32,7 @@ pub fn load_snapshot<D: Disk>(
     file: &SnapshotFile,
     body: &mut dyn SnapshotBody,
 ) -> Result<Seal, StorageError> {
-    let opened = disk.open(&file.path).map_err(StorageError::io("open", &file.path))?;
+    let opened = disk.open_stream(&file.path).map_err(StorageError::io("open", &file.path))?;
     let decoder = Decoder::new(opened, file.compression);
     let decoder = decoder.map_err(|error| read_error(&file.path, 0, error))?;
     let mut input =
