@@ -263,7 +263,7 @@ impl Tree {
         }
         self.before_change(id, path);
         self.replace_acl(id, acl);
-        self.store.node_mut(id).aversion = version;
+        self.store.node_mut(id).set_aversion(version);
         self.after_change(id, path);
         Ok(Outcome::AclSet(NodeView::new(self, id).stat()))
     }

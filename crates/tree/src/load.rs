@@ -237,7 +237,7 @@ impl Loader {
         let tree = &mut self.tree;
         tree.before_change(id, path);
         let node = tree.store.node_mut(id);
-        let (old_acl, old_owner) = (node.acl, node.owner);
+        let (old_acl, old_owner) = (node.acl, node.owner());
         tree.data_size += delta(node.data_len(), data.map_or(0, <[u8]>::len));
         node.set_data(data);
         node.set_stat(stat);

@@ -13,19 +13,17 @@ pub(crate) const ROOT: NodeId = 0;
 
 const DATA_IS_NULL: u32 = 1 << 31;
 
-/// Fields in the order of their use; 88 bytes, and as many inside an `Option`.
+/// Fields in the order of their use; 80 bytes, and as many inside an `Option`.
 #[derive(Debug)]
 pub(crate) struct Node {
     /// Name, then data: one allocation.
     payload: Box<[u8]>,
-    inner: Option<Box<Inner>>,
+    rare: Option<Box<Rare>>,
     pub(crate) czxid: i64,
     pub(crate) mzxid: i64,
     pub(crate) ctime: i64,
     pub(crate) mtime: i64,
-    pub(crate) owner: i64,
     pub(crate) version: i32,
-    pub(crate) aversion: i32,
     /// Slot in the ACL table.
     pub(crate) acl: u32,
     pub(crate) parent: NodeId,
@@ -35,29 +33,29 @@ pub(crate) struct Node {
     name_len: u32,
 }
 
-/// What only a node needs that has or had children.
+/// What few nodes need: those that have or had children, an owner, or an ACL that was changed.
 #[derive(Debug)]
-struct Inner {
+struct Rare {
     pzxid: i64,
+    owner: i64,
     cversion: i32,
+    aversion: i32,
     children: Vec<NodeId>,
 }
 
-const _: () = assert!(size_of::<Option<Node>>() == 88);
+const _: () = assert!(size_of::<Option<Node>>() == 80);
 
 impl Node {
     pub(crate) fn new(name: &[u8], data: Option<&[u8]>, acl: u32, stat: &StatPersisted) -> Self {
         let (payload, name_len) = pack(name, data);
         let mut node = Self {
             payload,
-            inner: None,
+            rare: None,
             czxid: 0,
             mzxid: 0,
             ctime: 0,
             mtime: 0,
-            owner: 0,
             version: 0,
-            aversion: 0,
             acl,
             parent: ROOT,
             slot: 0,
@@ -73,12 +71,14 @@ impl Node {
         self.ctime = stat.ctime;
         self.mtime = stat.mtime;
         self.version = stat.version;
-        self.aversion = stat.aversion;
-        self.owner = stat.ephemeral_owner.0;
-        if stat.pzxid != stat.czxid || stat.cversion != 0 || self.inner.is_some() {
-            let inner = self.inner_mut();
-            inner.pzxid = stat.pzxid.0;
-            inner.cversion = stat.cversion;
+        let owner = stat.ephemeral_owner.0;
+        let is_common = stat.pzxid == stat.czxid && (stat.cversion, stat.aversion, owner) == (0, 0, 0);
+        if !is_common || self.rare.is_some() {
+            let rare = self.rare_mut();
+            rare.pzxid = stat.pzxid.0;
+            rare.owner = owner;
+            rare.cversion = stat.cversion;
+            rare.aversion = stat.aversion;
         }
     }
 
@@ -110,32 +110,46 @@ impl Node {
     }
 
     pub(crate) fn pzxid(&self) -> i64 {
-        self.inner.as_ref().map_or(self.czxid, |inner| inner.pzxid)
+        self.rare.as_ref().map_or(self.czxid, |rare| rare.pzxid)
     }
 
     pub(crate) fn set_pzxid(&mut self, zxid: i64) {
-        self.inner_mut().pzxid = zxid;
+        self.rare_mut().pzxid = zxid;
     }
 
     pub(crate) fn cversion(&self) -> i32 {
-        self.inner.as_ref().map_or(0, |inner| inner.cversion)
+        self.rare.as_ref().map_or(0, |rare| rare.cversion)
     }
 
     pub(crate) fn set_cversion(&mut self, cversion: i32) {
-        self.inner_mut().cversion = cversion;
+        self.rare_mut().cversion = cversion;
+    }
+
+    /// The session, or what the original keeps in its place for containers and TTLs; 0 for other nodes.
+    pub(crate) fn owner(&self) -> i64 {
+        self.rare.as_ref().map_or(0, |rare| rare.owner)
+    }
+
+    pub(crate) fn aversion(&self) -> i32 {
+        self.rare.as_ref().map_or(0, |rare| rare.aversion)
+    }
+
+    pub(crate) fn set_aversion(&mut self, aversion: i32) {
+        self.rare_mut().aversion = aversion;
     }
 
     pub(crate) fn children(&self) -> &[NodeId] {
-        self.inner.as_ref().map_or(&[], |inner| &inner.children)
+        self.rare.as_ref().map_or(&[], |rare| &rare.children)
     }
 
     pub(crate) fn children_mut(&mut self) -> &mut Vec<NodeId> {
-        &mut self.inner_mut().children
+        &mut self.rare_mut().children
     }
 
-    fn inner_mut(&mut self) -> &mut Inner {
+    fn rare_mut(&mut self) -> &mut Rare {
         let pzxid = self.czxid;
-        self.inner.get_or_insert_with(|| Box::new(Inner { pzxid, cversion: 0, children: Vec::new() }))
+        let fresh = || Rare { pzxid, owner: 0, cversion: 0, aversion: 0, children: Vec::new() };
+        self.rare.get_or_insert_with(|| Box::new(fresh()))
     }
 
     pub(crate) fn persisted(&self) -> StatPersisted {
@@ -146,8 +160,8 @@ impl Node {
             mtime: self.mtime,
             version: self.version,
             cversion: self.cversion(),
-            aversion: self.aversion,
-            ephemeral_owner: SessionId(self.owner),
+            aversion: self.aversion(),
+            ephemeral_owner: SessionId(self.owner()),
             pzxid: Zxid(self.pzxid()),
         }
     }
@@ -202,8 +216,8 @@ impl<'a> NodeView<'a> {
             mtime: node.mtime,
             version: node.version,
             cversion: node.cversion().wrapping_mul(2).wrapping_sub(children),
-            aversion: node.aversion,
-            ephemeral_owner: self.tree.visible_owner(node.owner),
+            aversion: node.aversion(),
+            ephemeral_owner: self.tree.visible_owner(node.owner()),
             data_length: i32::try_from(node.data_len()).expect("a frame bounds the data"),
             num_children: children,
             pzxid: Zxid(node.pzxid()),
@@ -233,6 +247,6 @@ impl<'a> NodeView<'a> {
 
     /// Whether the node goes with its session.
     pub fn is_ephemeral(&self) -> bool {
-        self.tree.visible_owner(self.node.owner) != SessionId(0)
+        self.tree.visible_owner(self.node.owner()) != SessionId(0)
     }
 }

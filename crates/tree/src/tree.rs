@@ -103,7 +103,7 @@ impl Tree {
         let acl = self.acls.intern(&[read_only]);
         let node = self.store.node_mut(id);
         node.acl = acl;
-        node.aversion = -1;
+        node.set_aversion(-1);
     }
 
     /// Writes the membership into `/zookeeper/config`, as each server does by itself; the node is made
@@ -206,7 +206,7 @@ impl Tree {
     /// TTL nodes to remove: childless, and not changed for longer than their time to live.
     // Java: ContainerManager.getCandidates
     pub fn expired_ttl(&self, wall_ms: i64) -> Vec<Str> {
-        self.paths_of(&self.ttls, |node| match self.lifetime(node.owner) {
+        self.paths_of(&self.ttls, |node| match self.lifetime(node.owner()) {
             Lifetime::Ttl(ttl) => ttl != 0 && wall_ms.saturating_sub(node.mtime) > ttl,
             _ => false,
         })
@@ -273,7 +273,7 @@ impl Tree {
 
     /// Adds a node whose parent has none of its name; the parent's metadata is the caller's affair.
     pub(crate) fn add_node(&mut self, parent: NodeId, path: &[u8], node: Node) -> NodeId {
-        let owner = node.owner;
+        let owner = node.owner();
         self.data_size += delta(0, path.len() + node.data_len());
         let id = self.store.insert(parent, node);
         self.after_change(id, path);
@@ -285,7 +285,7 @@ impl Tree {
     pub(crate) fn remove_node(&mut self, id: NodeId, path: &[u8]) {
         self.before_change(id, path);
         let node = self.store.remove(id);
-        self.disown(id, node.owner);
+        self.disown(id, node.owner());
         self.acls.release(node.acl);
         self.data_size -= delta(0, path.len() + node.data_len());
         self.quota_removed(path, node.data_len());

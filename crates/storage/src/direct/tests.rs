@@ -10,11 +10,23 @@ use super::CHUNK;
 #[derive(Clone, Debug)]
 enum Step {
     /// Behind what was written, some of its last bytes once more.
-    Write { back: usize, len: usize, byte: u8 },
+    Write {
+        back: usize,
+        len: usize,
+        byte: u8,
+    },
     /// As a log does it: the position does not move past the zeros.
-    WriteWithZeros { len: usize, zeros: usize, byte: u8 },
-    Cut { back: usize },
-    Allocate { more: usize },
+    WriteWithZeros {
+        len: usize,
+        zeros: usize,
+        byte: u8,
+    },
+    Cut {
+        back: usize,
+    },
+    Allocate {
+        more: usize,
+    },
     Sync,
 }
 
