@@ -170,8 +170,8 @@ impl Tree {
         }
         self.count_create(parent, parent_path, new.parent_cversion, header.zxid);
         let acl = self.acls.intern(new.acl);
-        let id =
-            self.add_node(parent, new.path, Node::new(name, new.data, acl, &first_stat(header, new.owner)));
+        let node = Node::new(name, new.data, acl, &first_stat(header, new.owner));
+        let id = self.add_node(parent, new.path, node).expect("it was looked for");
         self.walks.skip(id);
         let stat = NodeView::new(self, id).stat();
         self.quota_created(new.path, new.data.map_or(0, <[u8]>::len));

@@ -2,9 +2,12 @@
 //!
 //! Holds no more than was received: a claimed length allocates nothing.
 
-use bytes::Bytes;
-use oxherd_proto::{Acl, DecodeError, Input, Jute, SessionId, StatPersisted, Str};
 use std::collections::BTreeMap;
+use std::hash::BuildHasher;
+
+use bytes::Bytes;
+use foldhash::fast::FixedState;
+use oxherd_proto::{Acl, DecodeError, Input, Jute, SessionId, StatPersisted, Str};
 use thiserror::Error;
 
 use crate::acl::OPEN;
@@ -60,6 +63,9 @@ enum Part {
     End,
 }
 
+/// Parents remembered while a tree is loaded.
+const PARENTS: usize = 64;
+
 /// Builds a tree from pieces of a body.
 #[derive(Debug)]
 pub struct Loader {
@@ -67,8 +73,8 @@ pub struct Loader {
     sessions: BTreeMap<SessionId, i32>,
     /// Slots by the ids of the snapshot.
     acls: BTreeMap<i64, u32>,
-    /// The parent of the last node, whose other children come next as a rule.
-    parent: (Vec<u8>, NodeId),
+    /// Parents of the last nodes, each where its path says; their other children come next as a rule.
+    parents: Vec<(Vec<u8>, NodeId)>,
     part: Part,
     record: u64,
     /// The beginning of a record whose end has not come.
@@ -84,7 +90,7 @@ impl Loader {
             tree: Tree::bare(options),
             sessions: BTreeMap::new(),
             acls: BTreeMap::new(),
-            parent: (Vec::new(), ROOT),
+            parents: vec![(Vec::new(), ROOT); PARENTS],
             part: Part::SessionCount,
             record: 0,
             rest: Vec::new(),
@@ -205,23 +211,21 @@ impl Loader {
         }
         let (parent, name) = path::split(path).ok_or_else(orphan)?;
         let parent = self.parent_at(parent).ok_or_else(orphan)?;
-        match self.tree.store.child(parent, name) {
-            Some(id) => self.replace(id, path, data, acl, stat),
-            None => {
-                self.tree.add_node(parent, path, Node::new(name, data, acl, stat));
-            }
+        if let Err(there) = self.tree.add_node(parent, path, Node::new(name, data, acl, stat)) {
+            self.replace(there, path, data, acl, stat);
         }
         Ok(())
     }
 
     fn parent_at(&mut self, path: &[u8]) -> Option<NodeId> {
-        if self.parent.0 != path {
-            let id = self.tree.store.lookup(path)?;
-            self.parent.0.clear();
-            self.parent.0.extend_from_slice(path);
-            self.parent.1 = id;
+        let at = FixedState::default().hash_one(path) % PARENTS as u64;
+        let known = &mut self.parents[usize::try_from(at).unwrap_or(0)];
+        if known.0 != path {
+            known.1 = self.tree.store.lookup(path)?;
+            known.0.clear();
+            known.0.extend_from_slice(path);
         }
-        Some(self.parent.1)
+        Some(known.1)
     }
 
     fn acl_slot(&mut self, id: i64) -> u32 {

@@ -7,6 +7,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::quality::FixedState;
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 
 use crate::node::{Node, NodeId, ROOT};
 
@@ -90,16 +91,24 @@ impl Store {
         node.parent == parent && node.name() == name
     }
 
-    /// Adds a node below `parent`, which has none of that name.
-    pub(crate) fn insert(&mut self, parent: NodeId, mut node: Node) -> NodeId {
+    /// Adds a node below `parent`; its id, or the id of the node of that name which is there.
+    pub(crate) fn insert(&mut self, parent: NodeId, mut node: Node) -> Result<NodeId, NodeId> {
         let hash = hash(&self.hasher, parent, node.name());
         node.parent = parent;
         node.slot = u32::try_from(self.node(parent).children().len()).expect("ids are 32 bits");
-        let id = self.place(node);
-        self.node_mut(parent).children_mut().push(id);
+        let id = self.next_place();
         let Self { chunks, shards, hasher, .. } = self;
-        shards[shard(hash)].insert_unique(hash, id, |id| index_hash(chunks, hasher, *id));
-        id
+        let is_same = |other: &NodeId| {
+            let other = live(chunks, *other);
+            other.parent == parent && other.name() == node.name()
+        };
+        match shards[shard(hash)].entry(hash, is_same, |id| index_hash(chunks, hasher, *id)) {
+            Entry::Occupied(entry) => return Err(*entry.get()),
+            Entry::Vacant(entry) => drop(entry.insert(id)),
+        }
+        self.place(node);
+        self.node_mut(parent).children_mut().push(id);
+        Ok(id)
     }
 
     /// Removes a node without children, not the root; constant time.
@@ -121,6 +130,11 @@ impl Store {
         self.free.push(id);
         self.live -= 1;
         self.chunks[id as usize / CHUNK][id as usize % CHUNK].take().expect("it was read above")
+    }
+
+    /// Where [`Self::place`] puts the next node.
+    fn next_place(&self) -> NodeId {
+        self.free.last().copied().unwrap_or(self.len)
     }
 
     fn place(&mut self, node: Node) -> NodeId {
@@ -179,9 +193,13 @@ fn hash(hasher: &FixedState, parent: NodeId, name: &[u8]) -> u64 {
 
 /// The hash under which a live node is in the index.
 fn index_hash(chunks: &[Vec<Option<Node>>], hasher: &FixedState, id: NodeId) -> u64 {
-    let node = chunks[id as usize / CHUNK][id as usize % CHUNK].as_ref();
-    let node = node.expect("the index holds ids of live nodes");
+    let node = live(chunks, id);
     hash(hasher, node.parent, node.name())
+}
+
+fn live(chunks: &[Vec<Option<Node>>], id: NodeId) -> &Node {
+    let node = chunks[id as usize / CHUNK][id as usize % CHUNK].as_ref();
+    node.expect("the index holds ids of live nodes")
 }
 
 /// Bits that the tables themselves use neither for the bucket (low) nor for the tag (top).

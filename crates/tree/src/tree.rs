@@ -70,7 +70,7 @@ impl Tree {
         for path in [ZOOKEEPER, QUOTA, CONFIG] {
             let (parent, name) = path::split(path).expect("the paths are constants with a parent");
             let parent = tree.store.lookup(parent).expect("parents come first");
-            tree.add_node(parent, path, Node::new(name, Some(b""), OPEN, &stat));
+            tree.add_node(parent, path, Node::new(name, Some(b""), OPEN, &stat)).expect("it is empty");
         }
         tree.init_config_node();
         tree
@@ -113,8 +113,8 @@ impl Tree {
         if self.store.lookup(CONFIG).is_none() {
             let (parent, name) = path::split(CONFIG)?;
             let parent = self.store.lookup(parent)?;
-            let id =
-                self.add_node(parent, CONFIG, Node::new(name, Some(b""), OPEN, &StatPersisted::default()));
+            let node = Node::new(name, Some(b""), OPEN, &StatPersisted::default());
+            let id = self.add_node(parent, CONFIG, node).expect("it was looked for");
             self.walks.skip(id);
             self.init_config_node();
         }
@@ -272,13 +272,14 @@ impl Tree {
     }
 
     /// Adds a node whose parent has none of its name; the parent's metadata is the caller's affair.
-    pub(crate) fn add_node(&mut self, parent: NodeId, path: &[u8], node: Node) -> NodeId {
-        let owner = node.owner();
-        self.data_size += delta(0, path.len() + node.data_len());
-        let id = self.store.insert(parent, node);
+    /// Adds a node where none is; its id, or the id of the one that is there.
+    pub(crate) fn add_node(&mut self, parent: NodeId, path: &[u8], node: Node) -> Result<NodeId, NodeId> {
+        let (owner, size) = (node.owner(), path.len() + node.data_len());
+        let id = self.store.insert(parent, node)?;
+        self.data_size += delta(0, size);
         self.after_change(id, path);
         self.own(id, owner);
-        id
+        Ok(id)
     }
 
     /// Removes a childless node, with the quota usage and without a word to watchers.
