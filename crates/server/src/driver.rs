@@ -31,6 +31,8 @@ use crate::witness::Witness;
 
 /// Bytes of the tree taken under its lock at once, to be sent to a learner.
 const PEER_SLICE_BYTES: usize = 48 << 10;
+/// Inputs that may wait before peers have to wait with theirs.
+const INBOX_INPUTS_MAX: usize = 10_000;
 
 /// Everything the tasks and threads of one server share.
 #[derive(Debug)]
@@ -583,6 +585,14 @@ impl Driver {
 impl Inbox for Driver {
     fn give(&self, inputs: Vec<oxherd_zab::Input>) {
         self.submit(&mut inputs.into_iter().map(Input::Peer).collect());
+    }
+
+    fn wait_for_room(&self) {
+        if self.inbox.lock().len() > INBOX_INPUTS_MAX {
+            drop(self.replica.lock());
+            self.take_late_turn();
+        }
+        self.log.wait_for_room();
     }
 
     fn walk_slice(&self, walk: WalkId, out: &mut Vec<u8>) -> Option<WalkState> {

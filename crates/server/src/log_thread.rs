@@ -1,6 +1,7 @@
 //! Drains storage commands: one write and one sync a batch, then tells the replica.
 
 mod member;
+mod queue;
 mod reads;
 
 use std::io;
@@ -15,87 +16,14 @@ use oxherd_replica::{Batching, Input};
 use oxherd_storage::{Layout, Log, OsDisk, StorageError};
 use oxherd_tree::TreeOptions;
 use oxherd_zab::{StorageCommand, StorageEvent};
-use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
 
 use crate::data::Files;
 use crate::driver::Driver;
-use crate::membership::{MembershipChange, MembershipFiles};
+use crate::membership::MembershipFiles;
 use crate::settings;
 
-/// Commands on their way to the log thread. Bounded by what clients may have outstanding.
-#[derive(Debug, Default)]
-pub(crate) struct LogQueue {
-    state: Mutex<QueueState>,
-    signal: Condvar,
-}
-
-/// What the log thread is to do.
-#[derive(Debug)]
-pub(crate) enum LogCommand {
-    /// Asked by the replica.
-    Storage(StorageCommand),
-    /// The ensemble changes.
-    Membership(MembershipChange),
-    /// Begin a new file with the next txn, because a snapshot begins.
-    Roll,
-}
-
-#[derive(Debug, Default)]
-struct QueueState {
-    commands: Vec<LogCommand>,
-    over: bool,
-}
-
-impl LogQueue {
-    pub(crate) fn push(&self, commands: Vec<LogCommand>) {
-        if commands.is_empty() {
-            return;
-        }
-        let mut state = self.state.lock();
-        if state.commands.is_empty() {
-            state.commands = commands;
-        } else {
-            state.commands.extend(commands);
-        }
-        drop(state);
-        self.signal.notify_one();
-    }
-
-    /// Lets the thread end once it has carried out what waits.
-    pub(crate) fn finish(&self) {
-        self.state.lock().over = true;
-        self.signal.notify_one();
-    }
-
-    fn is_over(&self) -> bool {
-        self.state.lock().over
-    }
-
-    /// The commands that wait; `None` when it is over and none is left.
-    fn take(&self) -> Option<Vec<LogCommand>> {
-        let mut state = self.state.lock();
-        while state.commands.is_empty() {
-            if state.over {
-                return None;
-            }
-            self.signal.wait(&mut state);
-        }
-        Some(std::mem::take(&mut state.commands))
-    }
-
-    /// As [`Self::take`], but gives an empty list when nothing came within `pause`.
-    fn take_within(&self, pause: Duration) -> Option<Vec<LogCommand>> {
-        let mut state = self.state.lock();
-        if state.commands.is_empty() && !state.over {
-            self.signal.wait_for(&mut state, pause);
-        }
-        if state.commands.is_empty() && state.over {
-            return None;
-        }
-        Some(std::mem::take(&mut state.commands))
-    }
-}
+pub(crate) use queue::{LogCommand, LogQueue};
 
 /// Longest pause between two looks at a full disk.
 const FULL_DISK_PAUSE: Duration = Duration::from_millis(200);
@@ -143,6 +71,12 @@ struct LogThread {
 
 impl LogThread {
     fn run(&mut self) {
+        self.drain();
+        // Whoever waits for room waits for nothing now.
+        self.driver.log.finish();
+    }
+
+    fn drain(&mut self) {
         let mut batch = Vec::new();
         loop {
             let commands = self.next_commands(&batch);

@@ -155,6 +155,8 @@ mod tests {
     impl Inbox for Nobody {
         fn give(&self, _inputs: Vec<Input>) {}
 
+        fn wait_for_room(&self) {}
+
         fn walk_slice(&self, _walk: WalkId, _out: &mut Vec<u8>) -> Option<WalkState> {
             None
         }
