@@ -166,17 +166,32 @@ impl World {
     }
 
     /// A joiner starts with the members that are there and itself, and an empty disk or its former one.
+    /// One that was left running when it left, and knows nobody who is there, is told anew.
     fn switch_on(&mut self, id: ServerId, dice: &mut Dice) -> Check {
-        if self.machine(id).on {
+        let was_on = self.machine(id).on;
+        if was_on && !self.is_lonely(id) {
             return Ok(());
         }
+        if was_on {
+            self.crash(id, CrashOutcome::ProcessDied);
+        }
         self.machine(id).on = true;
-        if dice.chance(70) {
+        if !was_on && dice.chance(70) {
             self.wipe(id);
         } else {
             self.write_config(id, &self.joiners_config(id));
         }
         self.start(id)
+    }
+
+    /// Whether a server that runs knows no member of the ensemble but itself.
+    fn is_lonely(&self, id: ServerId) -> bool {
+        let host = self.machines.get(&id).and_then(|machine| machine.host.as_ref());
+        let now = self.judge.ensembles.last();
+        host.is_some_and(|host| {
+            let known = host.replica.ensemble().members.keys();
+            !known.into_iter().any(|other| *other != id && now.members.contains_key(other))
+        })
     }
 
     /// What an operator writes for a server that has no configuration.
