@@ -2,7 +2,9 @@
 //!
 //! `zoo.cfg.dynamic.next` holds what is proposed, `zoo.cfg.dynamic.HEX` what is in force as of that zxid;
 //! `zoo.cfg` names the latter and loses its own list of members. Each file is written aside, synced and
-//! renamed, so that a crash leaves the former or the new one.
+//! renamed, so that a crash leaves the former or the new one. What cannot be written there is kept in the data
+//! directory instead, as `membership.next` and `membership.active`: a server that acknowledged a change and forgot
+//! it would count votes by an ensemble of the past.
 // Java: QuorumPeer.setQuorumVerifier, QuorumPeerConfig.writeDynamicConfig, QuorumPeerConfig.editStaticConfig
 
 use std::fs::{self, File};
@@ -10,6 +12,9 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use crate::properties;
+
+const KEPT_NEXT: &str = "membership.next";
+const KEPT_ACTIVE: &str = "membership.active";
 
 /// Where configuration files lie.
 pub trait ConfigStore {
@@ -46,24 +51,34 @@ impl ConfigStore for OsFiles {
     }
 }
 
+/// Where a membership was written.
+#[derive(Debug)]
+pub enum Written {
+    /// Beside `zoo.cfg`.
+    Beside,
+    /// In the data directory, because of this error beside `zoo.cfg`.
+    Instead(io::Error),
+}
+
 /// The files of one server's configuration.
 #[derive(Clone, Debug)]
 pub struct DynamicFiles<S = OsFiles> {
     config: PathBuf,
+    data_dir: PathBuf,
     store: S,
 }
 
 impl DynamicFiles {
-    /// Those beside this `zoo.cfg`.
-    pub fn of(config: &Path) -> Self {
-        Self::on(OsFiles, config)
+    /// Those beside this `zoo.cfg`, with this data directory for what cannot be written there.
+    pub fn of(config: &Path, data_dir: &Path) -> Self {
+        Self::on(OsFiles, config, data_dir)
     }
 }
 
 impl<S: ConfigStore> DynamicFiles<S> {
-    /// Those beside this `zoo.cfg` of that store.
-    pub fn on(store: S, config: &Path) -> Self {
-        Self { config: config.to_owned(), store }
+    /// Those beside this `zoo.cfg` of that store, with this data directory for what cannot be written there.
+    pub fn on(store: S, config: &Path, data_dir: &Path) -> Self {
+        Self { config: config.to_owned(), data_dir: data_dir.to_owned(), store }
     }
 
     /// Keeps `zoo.cfg` as it is, as `zoo.cfg.bak`.
@@ -72,19 +87,35 @@ impl<S: ConfigStore> DynamicFiles<S> {
         self.store.replace(&self.beside(".bak"), &self.store.read(&self.config)?)
     }
 
-    /// What was proposed and kept; `None` when there is none.
+    /// What was proposed and kept, the newer one when there are two; `None` when there is none.
     pub fn next(&self) -> Option<String> {
-        String::from_utf8(self.store.read(&self.beside(".dynamic.next")).ok()?).ok()
+        let places = [self.beside(".dynamic.next"), self.data_dir.join(KEPT_NEXT)];
+        places.iter().filter_map(|path| self.text(path)).max_by_key(|text| version_in(text))
     }
 
-    /// Keeps a proposed membership, with its version.
-    pub fn write_next(&self, text: &str) -> io::Result<()> {
-        self.store.replace(&self.beside(".dynamic.next"), sorted_lines(text, true).as_bytes())
+    /// What is in force as of the data directory, with its version, when it could not be written beside `zoo.cfg`.
+    pub fn kept_active(&self) -> Option<(i64, String)> {
+        self.text(&self.kept_active_path()).map(|text| (version_in(&text), text))
+    }
+
+    /// Where [`Self::kept_active`] lies.
+    pub fn kept_active_path(&self) -> PathBuf {
+        self.data_dir.join(KEPT_ACTIVE)
+    }
+
+    /// Keeps a proposed membership, with its version. An error when there is no place for it.
+    pub fn write_next(&self, text: &str) -> io::Result<Written> {
+        let beside = self.store.replace(&self.beside(".dynamic.next"), sorted_lines(text, true).as_bytes());
+        self.or_keep(beside, KEPT_NEXT, text)
     }
 
     /// Puts a membership in force. `own_client` says that it names this server's client address, which
-    /// `zoo.cfg` loses then.
-    pub fn activate(&self, text: &str, version: i64, own_client: bool) -> io::Result<()> {
+    /// `zoo.cfg` loses then. An error when there is no place for it.
+    pub fn activate(&self, text: &str, version: i64, own_client: bool) -> io::Result<Written> {
+        self.or_keep(self.activate_beside(text, version, own_client), KEPT_ACTIVE, text)
+    }
+
+    fn activate_beside(&self, text: &str, version: i64, own_client: bool) -> io::Result<()> {
         let file = self.beside(&format!(".dynamic.{version:x}"));
         self.store.replace(&file, sorted_lines(text, false).as_bytes())?;
         let old = self.store.read(&self.config)?;
@@ -98,12 +129,37 @@ impl<S: ConfigStore> DynamicFiles<S> {
         self.store.replace(&self.config, &new)
     }
 
+    /// What is not beside `zoo.cfg` goes to the data directory. What is there else is older, and passed over
+    /// even if it cannot be removed.
+    fn or_keep(&self, beside: io::Result<()>, name: &str, text: &str) -> io::Result<Written> {
+        let kept = self.data_dir.join(name);
+        match beside {
+            Ok(()) => {
+                self.remove(&kept).unwrap_or(());
+                Ok(Written::Beside)
+            }
+            Err(error) => {
+                let text = sorted_lines(text, true);
+                self.store.replace(&kept, text.as_bytes()).map(|()| Written::Instead(error))
+            }
+        }
+    }
+
     /// Forgets what was proposed; that there is nothing is fine.
     pub fn remove_next(&self) -> io::Result<()> {
-        match self.store.remove(&self.beside(".dynamic.next")) {
+        self.remove(&self.beside(".dynamic.next"))?;
+        self.remove(&self.data_dir.join(KEPT_NEXT))
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        match self.store.remove(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
         }
+    }
+
+    fn text(&self, path: &Path) -> Option<String> {
+        String::from_utf8(self.store.read(path).ok()?).ok()
     }
 
     fn beside(&self, end: &str) -> PathBuf {
@@ -117,6 +173,12 @@ impl<S: ConfigStore> DynamicFiles<S> {
 fn is_dynamic(key: &str, own_client: bool) -> bool {
     let moves = ["server.", "group", "weight", "dynamicConfigFile", "peerType"];
     moves.iter().any(|start| key.starts_with(start)) || (own_client && key.starts_with("clientPort"))
+}
+
+/// The version that a membership's text tells, 0 without one.
+fn version_in(text: &str) -> i64 {
+    let version = text.lines().find_map(|line| line.strip_prefix("version="));
+    version.and_then(|hex| i64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
 }
 
 fn sorted_lines(text: &str, with_version: bool) -> String {
@@ -151,10 +213,14 @@ mod tests {
         (dir, path)
     }
 
+    fn files_of(path: &Path) -> DynamicFiles {
+        DynamicFiles::of(path, &path.parent().unwrap().join("data"))
+    }
+
     #[test]
     fn what_is_proposed_is_kept_with_its_version() {
         let (_dir, path) = dir_with("");
-        let files = DynamicFiles::of(&path);
+        let files = files_of(&path);
         assert_eq!(files.next(), None);
         files.write_next(TEXT).unwrap();
         let want = "server.10=c:1:2:participant;0.0.0.0:2183\nserver.1=a:1:2:participant;0.0.0.0:2181\n\
@@ -170,7 +236,7 @@ mod tests {
         let config = "# ours\ntickTime=2000\nserver.1=a:1:2\nserver.2=b:1\\\n   :2\ngroup.1=1\npeerType=observer\n\
                       clientPort=2181\nclientPortAddress=a\nsecureClientPort=2281\ndataDir=/d";
         let (dir, path) = dir_with(config);
-        let files = DynamicFiles::of(&path);
+        let files = files_of(&path);
         files.back_up().unwrap();
         files.activate(TEXT, 0x1_0000_000a, true).unwrap();
         let dynamic = dir.path().canonicalize().unwrap().join("zoo.cfg.dynamic.10000000a");
@@ -190,7 +256,34 @@ mod tests {
     #[test]
     fn a_client_port_that_only_the_static_file_has_stays_there() {
         let (_dir, path) = dir_with("clientPort=2181\nserver.1=a:1:2\n");
-        DynamicFiles::of(&path).activate("server.1=a:1:2:participant\nversion=1", 1, false).unwrap();
+        files_of(&path).activate("server.1=a:1:2:participant\nversion=1", 1, false).unwrap();
         assert!(fs::read_to_string(&path).unwrap().starts_with("clientPort=2181\ndynamicConfigFile="));
+    }
+
+    #[test]
+    fn what_cannot_be_written_beside_the_file_is_kept_with_the_data_until_it_can() {
+        let (dir, path) = dir_with("clientPort=2181\nserver.1=a:1:2\n");
+        let data = dir.path().join("data");
+        fs::create_dir(&data).unwrap();
+        let gone = DynamicFiles::of(&dir.path().join("no such place/zoo.cfg"), &data);
+        assert!(matches!(gone.write_next(TEXT).unwrap(), Written::Instead(_)));
+        assert!(matches!(gone.activate(TEXT, 0x1_0000_000a, true).unwrap(), Written::Instead(_)));
+
+        let files = files_of(&path);
+        assert!(files.next().unwrap().ends_with("version=10000000a"));
+        assert_eq!(files.kept_active().unwrap().0, 0x1_0000_000a);
+        let newer = TEXT.replace("version=10000000a", "version=10000000b");
+        assert!(matches!(files.write_next(&newer).unwrap(), Written::Beside));
+        assert!(files.next().unwrap().ends_with("version=10000000b"));
+        assert!(matches!(files.activate(&newer, 0x1_0000_000b, true).unwrap(), Written::Beside));
+        assert!(files.kept_active().is_none() && fs::read_dir(&data).unwrap().next().is_none());
+    }
+
+    #[test]
+    fn a_change_that_can_be_kept_nowhere_is_an_error() {
+        let (dir, _) = dir_with("");
+        let gone = dir.path().join("no such place");
+        let files = DynamicFiles::of(&gone.join("zoo.cfg"), &gone);
+        assert!(files.write_next(TEXT).is_err() && files.activate(TEXT, 10, true).is_err());
     }
 }

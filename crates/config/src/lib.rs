@@ -34,7 +34,7 @@ pub mod table;
 mod validate;
 
 pub use config::{CLIENT_PORT_DEFAULT, Config, ConfigError, DATA_DIR_DEFAULT, Mode, Parsed, Sources};
-pub use dynamic::{ConfigStore, DynamicFiles, OsFiles};
+pub use dynamic::{ConfigStore, DynamicFiles, OsFiles, Written};
 pub use explain::{Row, explain, to_json, to_text};
 pub use flags::{properties as flag_properties, words as flag_words};
 pub use membership::{Member, Membership, PeerAddress, Role};

@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 use oxherd_proto::ServerId;
 
 use crate::config::{Config, ConfigError, Mode, Parsed, parse, read};
+use crate::dynamic::DynamicFiles;
 use crate::membership::{Membership, Role};
+use crate::properties::Entry;
 use crate::report::{Report, Severity};
 use crate::settings::{Origin, Settings};
 use crate::table::{self, Place, Status};
@@ -35,7 +37,8 @@ pub(crate) fn with_files(parsed: &mut Parsed) -> Result<(), ConfigError> {
     if let Some(path) = config.quorum.dynamic_file.clone() {
         dynamic_file(config, &path, &mut report)?;
     }
-    membership(config, &parsed.settings, &mut report);
+    let version = kept_membership(config, &mut report)?;
+    membership(config, version, &parsed.settings, &mut report);
     protection::check(config, &parsed.settings, &mut report);
     if let Some(file) = &config.file {
         java_env::check(file, &parsed.settings, &mut report);
@@ -263,8 +266,12 @@ fn my_id(data_dir: &Path, report: &mut Report) -> Option<ServerId> {
 /// Members out of the dynamic file; its version is the hexadecimal end of its name.
 // Java: QuorumPeerConfig.parse and getVersionFromFilename
 fn dynamic_file(config: &mut Config, path: &Path, report: &mut Report) -> Result<(), ConfigError> {
-    let entries = parse(path, &read(path)?)?;
-    for entry in &entries {
+    name_members(config, path, &parse(path, &read(path)?)?, report);
+    Ok(())
+}
+
+fn name_members(config: &mut Config, path: &Path, entries: &[Entry], report: &mut Report) {
+    for entry in entries {
         let origin = Origin::File { file: path.display().to_string(), line: entry.line };
         let about = Some((entry.key.as_str(), &origin));
         let families = [
@@ -293,7 +300,6 @@ fn dynamic_file(config: &mut Config, path: &Path, report: &mut Report) -> Result
             ),
         }
     }
-    Ok(())
 }
 
 /// Version of a dynamic file by its name: `zoo.cfg.dynamic.1001` is 0x1001.
@@ -302,13 +308,41 @@ fn version_of(path: &Path) -> i64 {
     end.and_then(|end| i64::from_str_radix(&end, 16).ok()).unwrap_or(0)
 }
 
-fn membership(config: &mut Config, settings: &Settings, report: &mut Report) {
+/// The version of the members named. Those that could not be written beside `zoo.cfg` are taken from the data
+/// directory.
+fn kept_membership(config: &mut Config, report: &mut Report) -> Result<i64, ConfigError> {
+    let version = config.quorum.dynamic_file.as_deref().map_or(0, version_of);
+    let Some(file) = config.file.as_deref().filter(|_| config.quorum.reconfig_enabled) else {
+        return Ok(version);
+    };
+    let files = DynamicFiles::of(file, &config.storage.data_dir);
+    let Some((newer, text)) = files.kept_active().filter(|(kept, _)| *kept > version) else {
+        return Ok(version);
+    };
+    let path = files.kept_active_path();
+    let about = format!(
+        "the members are those of version {newer:x} in {}, which could not be written here; to go by this file \
+         remove that one",
+        path.display()
+    );
+    report.warning("dynamicConfigFile", about);
+    let quorum = &mut config.quorum;
+    for family in [&mut quorum.servers, &mut quorum.groups, &mut quorum.weights] {
+        family.clear();
+    }
+    let mut entries = parse(&path, text.as_bytes())?;
+    entries.retain(|entry| entry.key != "version");
+    name_members(config, &path, &entries, report);
+    Ok(newer)
+}
+
+fn membership(config: &mut Config, version: i64, settings: &Settings, report: &mut Report) {
     let quorum = &config.quorum;
     match Membership::parse(&quorum.servers, &quorum.groups, &quorum.weights) {
         Ok(membership) => config.membership = membership,
         Err((key, error)) => return report.error(&key, error),
     }
-    config.membership.version = quorum.dynamic_file.as_deref().map_or(0, version_of);
+    config.membership.version = version;
     if !quorum.multi_address
         && let Some((id, _)) = config.membership.members.iter().find(|(_, member)| member.addresses.len() > 1)
     {

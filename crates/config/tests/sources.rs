@@ -209,6 +209,29 @@ fn members_may_lie_in_a_dynamic_file_and_only_there() {
     assert_eq!(found(&parsed, Severity::Error).len(), 2);
 }
 
+/// A configuration that could not be followed up on its own disk does not bring back an ensemble of the past.
+#[test]
+fn members_kept_with_the_data_are_preferred_when_they_are_newer_and_may_change() {
+    let directory = Directory::new();
+    directory.write("myid", "2");
+    directory.write("zoo.cfg.dynamic.1a", "server.1=a:1:2\nserver.2=b:1:2;3\n");
+    let kept =
+        "server.2=b:1:2:participant;3\nserver.4=d:1:2:participant\nserver.5=e:1:2:participant\nversion=1b";
+    directory.write("membership.active", kept);
+    let text = "dataDir=DIR\ninitLimit=5\nsyncLimit=2\nclientPort=3\nreconfigEnabled=true\n\
+                dynamicConfigFile=DIR/zoo.cfg.dynamic.1a\n";
+    let parsed = load(&directory.write("zoo.cfg", text));
+    assert_eq!(found(&parsed, Severity::Error), [""; 0]);
+    assert_eq!((parsed.config.membership.version, parsed.config.membership.members.len()), (0x1b, 3));
+    let warned = found(&parsed, Severity::Warning);
+    assert!(warned[0].starts_with("dynamicConfigFile: the members are those of version 1b"), "{warned:?}");
+
+    let fixed = text.replace("reconfigEnabled=true", "reconfigEnabled=false");
+    assert_eq!(load(&directory.write("zoo.cfg", &fixed)).config.membership.version, 0x1a);
+    directory.write("membership.active", &kept.replace("1b", "19"));
+    assert_eq!(load(&directory.write("zoo.cfg", text)).config.membership.version, 0x1a);
+}
+
 #[test]
 fn one_participant_runs_standalone_unless_told_otherwise() {
     let directory = Directory::new();

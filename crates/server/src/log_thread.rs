@@ -131,7 +131,7 @@ impl LogThread {
                 }
                 LogCommand::Membership(change) => {
                     self.append(batch)?;
-                    self.membership_change(&change);
+                    self.membership_change(&change)?;
                 }
                 LogCommand::Storage(other) => {
                     self.append(batch)?;

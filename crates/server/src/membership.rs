@@ -2,10 +2,10 @@
 
 use std::io;
 
-use oxherd_config::{Config, DynamicFiles, Mode};
+use oxherd_config::{Config, DynamicFiles, Mode, Written};
 use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 /// A change, in its place among the storage commands: a proposed ensemble is on disk before the proposal is.
 #[derive(Debug)]
@@ -16,9 +16,9 @@ pub(crate) enum MembershipChange {
     Active(EnsembleConfig),
 }
 
-/// The files of a member. That they cannot be written is told and does not stop the server: the history has
-/// the ensemble too.
-// Java: QuorumPeer.setQuorumVerifier, which goes on as well
+/// The files of a member. What cannot be written beside `zoo.cfg` is kept with the data, and told; where that fails
+/// too the server stops: it would acknowledge a change and after a restart count votes without it.
+// Java: QuorumPeer.setQuorumVerifier, which goes on
 #[derive(Debug)]
 pub(crate) struct MembershipFiles {
     files: DynamicFiles,
@@ -32,7 +32,7 @@ impl MembershipFiles {
         if config.mode != Mode::Ensemble || !config.quorum.reconfig_enabled {
             return None;
         }
-        let files = DynamicFiles::of(config.file.as_deref()?);
+        let files = files_of(config)?;
         let seen = next(config).map_or(0, |next| next.version);
         Some(Self { files, server: config.server_id?, seen })
     }
@@ -40,43 +40,53 @@ impl MembershipFiles {
     /// Before the first start with a list of members of its own the file is copied.
     pub(crate) fn back_up(&self, config: &Config) {
         if config.quorum.dynamic_file.is_none() {
-            tell("copy zoo.cfg", self.files.back_up());
+            if let Err(error) = self.files.back_up() {
+                warn!(%error, "cannot copy the configuration file to one that ends in .bak");
+            }
         }
     }
 
-    pub(crate) fn carry_out(&mut self, change: &MembershipChange) {
+    pub(crate) fn carry_out(&mut self, change: &MembershipChange) -> io::Result<()> {
         match change {
             MembershipChange::Seen(config) => {
                 self.seen = config.version;
-                tell("write the proposed ensemble", self.files.write_next(&config.to_string()));
+                self.files.write_next(&config.to_string()).map(|written| tell("proposed ensemble", &written))
             }
             MembershipChange::Active(config) => self.activate(config),
         }
     }
 
-    fn activate(&mut self, config: &EnsembleConfig) {
+    fn activate(&mut self, config: &EnsembleConfig) -> io::Result<()> {
         info!(version = format!("{:x}", config.version), "the ensemble is another one now");
         let own = config.members.get(&self.server);
         let own_client = own.is_some_and(|member| member.client.is_some());
-        let written = self.files.activate(&config.to_string(), config.version, own_client);
-        if tell("write the ensemble", written) && self.seen <= config.version {
-            tell("remove the proposed ensemble", self.files.remove_next());
+        tell("ensemble", &self.files.activate(&config.to_string(), config.version, own_client)?);
+        if self.seen <= config.version
+            && let Err(error) = self.files.remove_next()
+        {
+            warn!(%error, "cannot remove the file of the proposed ensemble; it is passed over");
         }
+        Ok(())
     }
 }
 
-fn tell(what: &str, result: io::Result<()>) -> bool {
-    if let Err(error) = &result {
-        error!(%error, "cannot {what} beside the configuration file; after a restart this server knows an older one");
+fn tell(what: &str, written: &Written) {
+    if let Written::Instead(error) = written {
+        warn!(%error, "cannot write the {what} beside the configuration file; it is kept in the data directory");
     }
-    result.is_ok()
+}
+
+fn files_of(config: &Config) -> Option<DynamicFiles> {
+    Some(DynamicFiles::of(config.file.as_deref()?, &config.storage.data_dir))
 }
 
 /// A proposed ensemble that was kept and is not in force yet.
 // Java: QuorumPeerConfig.parse
 pub(crate) fn next(config: &Config) -> Option<EnsembleConfig> {
-    config.quorum.dynamic_file.as_ref()?;
-    let text = DynamicFiles::of(config.file.as_deref()?).next()?;
+    if config.quorum.dynamic_file.is_none() && config.membership.version == 0 {
+        return None;
+    }
+    let text = files_of(config)?.next()?;
     match EnsembleConfig::parse(&text) {
         Ok(next) => Some(next),
         Err(error) => {

@@ -13,6 +13,8 @@ use crate::lying::LyingDisk;
 
 /// Where every server has its configuration.
 pub(crate) const CONFIG_FILE: &str = "/conf/zoo.cfg";
+/// Where every server has its data.
+pub(crate) const DATA_DIR: &str = "/data";
 
 /// A change, in its place among the storage commands.
 #[derive(Clone, Debug)]
@@ -64,7 +66,7 @@ impl<D: Disk> ConfigStore for Store<D> {
     }
 }
 
-/// The files of a running server, which goes on when they cannot be written, as the server does.
+/// The files of a running server.
 #[derive(Debug)]
 pub(crate) struct MembershipFiles {
     files: DynamicFiles<Store<LyingDisk>>,
@@ -76,29 +78,38 @@ pub(crate) struct MembershipFiles {
 impl MembershipFiles {
     pub(crate) fn new(disk: LyingDisk, server: ServerId, kept: &Kept, bug: Option<Bug>) -> Self {
         let seen = kept.seen.as_ref().map_or(0, |seen| seen.version);
-        Self { files: DynamicFiles::on(Store(disk), Path::new(CONFIG_FILE)), server, seen, bug }
+        Self {
+            files: DynamicFiles::on(Store(disk), Path::new(CONFIG_FILE), Path::new(DATA_DIR)),
+            server,
+            seen,
+            bug,
+        }
     }
 
-    pub(crate) fn carry_out(&mut self, change: &MembershipChange) {
-        match change {
-            MembershipChange::Seen(_) if self.bug == Some(Bug::ReconfigForgotten) => {}
+    pub(crate) fn carry_out(&mut self, change: &MembershipChange) -> Result<(), StorageError> {
+        let done = match change {
+            MembershipChange::Seen(_) if self.bug == Some(Bug::ReconfigForgotten) => Ok(()),
             MembershipChange::Seen(config) if self.bug == Some(Bug::ReconfigAtProposal) => {
-                self.activate(config);
+                self.activate(config)
             }
             MembershipChange::Seen(config) => {
                 self.seen = config.version;
-                self.files.write_next(&config.to_string()).unwrap_or(());
+                self.files.write_next(&config.to_string()).map(drop)
             }
             MembershipChange::Active(config) => self.activate(config),
-        }
+        };
+        let path = Path::new(DATA_DIR).to_owned();
+        done.map_err(|source| StorageError::Io { action: "write the ensemble below", path, source })
     }
 
-    fn activate(&self, config: &EnsembleConfig) {
+    fn activate(&self, config: &EnsembleConfig) -> io::Result<()> {
         let own = config.members.get(&self.server).is_some_and(|member| member.client.is_some());
-        let written = self.files.activate(&config.to_string(), config.version, own);
-        if written.is_ok() && self.seen <= config.version {
+        self.files.activate(&config.to_string(), config.version, own)?;
+        if self.seen <= config.version {
+            // One that stays is passed over.
             self.files.remove_next().unwrap_or(());
         }
+        Ok(())
     }
 }
 
@@ -111,15 +122,20 @@ pub(crate) fn read<D: Disk>(disk: &D) -> Result<Kept, StorageError> {
         Ok(String::from_utf8_lossy(&store.read(path).map_err(failed)?).into_owned())
     };
     let config = text(path)?;
-    let named = config.lines().find_map(|line| line.strip_prefix("dynamicConfigFile="));
     let parse = |text: &str| {
         EnsembleConfig::parse(text).map_err(|error| StorageError::Refused(format!("zoo.cfg: {error}")))
     };
-    let Some(named) = named else { return Ok(Kept { active: parse(&config)?, seen: None }) };
-    let mut active = parse(&text(Path::new(named))?)?;
-    let version = named.rsplit('.').next().and_then(|hex| i64::from_str_radix(hex, 16).ok());
-    active.version = version.unwrap_or(0);
+    let files = DynamicFiles::on(store.clone(), path, Path::new(DATA_DIR));
+    let named = config.lines().find_map(|line| line.strip_prefix("dynamicConfigFile="));
+    let version = named
+        .and_then(|named| named.rsplit('.').next())
+        .and_then(|hex| i64::from_str_radix(hex, 16).ok())
+        .unwrap_or(0);
+    let active = match (files.kept_active().filter(|(kept, _)| *kept > version), named) {
+        (Some((_, kept)), _) => parse(&kept)?,
+        (None, Some(named)) => EnsembleConfig { version, ..parse(&text(Path::new(named))?)? },
+        (None, None) => return Ok(Kept { active: parse(&config)?, seen: None }),
+    };
     // A proposed ensemble that cannot be read is passed over, as the server does.
-    let next = DynamicFiles::on(store.clone(), path).next();
-    Ok(Kept { active, seen: next.and_then(|next| EnsembleConfig::parse(&next).ok()) })
+    Ok(Kept { active, seen: files.next().and_then(|next| EnsembleConfig::parse(&next).ok()) })
 }

@@ -238,6 +238,13 @@ impl Plan {
         self.voters + self.observers
     }
 
+    /// Shortest pause of a client once all is healed, in µs. Were an epoch's counter used up sooner than a server
+    /// can learn from its leader, no observer would ever be done.
+    pub fn healing_pause_us(&self) -> u64 {
+        let learning_us = 20 * self.latency_us + 10 * self.sync_us;
+        2 * learning_us * (self.clients as u64 + 1) / u64::from(self.counter_max)
+    }
+
     /// Whether the ensemble changes.
     pub fn reconfigures(&self) -> bool {
         self.spares > 0

@@ -153,7 +153,7 @@ impl Store {
                         LogCommand::Roll => self.log.roll(),
                         LogCommand::Membership(change) => {
                             if let Some(files) = &mut self.membership {
-                                files.carry_out(&change);
+                                files.carry_out(&change)?;
                             }
                         }
                         LogCommand::Storage(command) => self.member_command(command, done)?,

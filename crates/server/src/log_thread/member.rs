@@ -3,7 +3,7 @@
 use oxherd_proto::Zxid;
 use oxherd_replica::Input;
 use oxherd_storage::{EpochFile, LogReader, OsDisk, StorageError, log_files, snapshots, write_epoch};
-use oxherd_zab::{LinkId, StorageCommand, StorageEvent};
+use oxherd_zab::{EnsembleConfig, LinkId, StorageCommand, StorageEvent};
 use tracing::{info, warn};
 
 use super::LogThread;
@@ -38,11 +38,21 @@ impl LogThread {
     }
 
     /// Files first; then clients find the server where the ensemble says.
-    pub(super) fn membership_change(&mut self, change: &MembershipChange) {
+    pub(super) fn membership_change(&mut self, change: &MembershipChange) -> Result<(), StorageError> {
         if let Some(files) = &mut self.membership {
-            files.carry_out(change);
+            files.carry_out(change).map_err(|source| StorageError::Io {
+                action: "write the ensemble below",
+                path: self.config.storage.data_dir.clone(),
+                source,
+            })?;
         }
-        let MembershipChange::Active(ensemble) = change else { return };
+        if let MembershipChange::Active(ensemble) = change {
+            self.move_client_port(ensemble);
+        }
+        Ok(())
+    }
+
+    fn move_client_port(&self, ensemble: &EnsembleConfig) {
         let own = self.config.server_id.and_then(|id| ensemble.members.get(&id));
         let Some((host, port)) = own.and_then(|member| member.client.clone()) else { return };
         let Some(clients) = self.driver.client_ports() else { return };

@@ -15,7 +15,10 @@ impl World {
         if self.quiet {
             return Ok(());
         }
-        let pause_us = 1000 + self.dice.below(self.plan.think_ms * 1000);
+        let mut pause_us = 1000 + self.dice.below(self.plan.think_ms * 1000);
+        if self.healing {
+            pause_us = pause_us.max(self.plan.healing_pause_us());
+        }
         self.at(self.now_us + pause_us, Event::Think(number));
         if self.clients[number].silent_until_us > self.now_us && !self.healing {
             return Ok(());

@@ -17,13 +17,12 @@ use crate::dice::mix;
 use crate::host::{Effect, Host};
 use crate::invariants::needless_stop;
 use crate::lying::{Lies, LyingDisk};
-use crate::membership::{self, MembershipFiles};
+use crate::membership::{self, DATA_DIR, MembershipFiles};
 use crate::plan::Moment;
 use crate::restore::restore;
 use crate::store::{Done, LogCommand, Store};
 use crate::verdict::{Breach, Check};
 
-const DATA_DIR: &str = "/data";
 /// Pause before a dead server is started again, in ticks.
 const DOWN_TICKS: u64 = 8;
 /// Pause between two looks at a full disk, in µs.
