@@ -151,6 +151,12 @@ impl Peer {
         self.local.members.newest()
     }
 
+    /// Whether what its disk holds is a whole history. One that started without any, or learned a part only, has no
+    /// vote before it has learned from a leader.
+    pub fn knows_history(&self) -> bool {
+        !self.local.unexplained
+    }
+
     /// Last zxid given to [`Output::Deliver`] or held by the tree at the start.
     pub fn delivered(&self) -> Zxid {
         self.local.history.delivered()

@@ -84,6 +84,11 @@ impl Replica {
         self.zab.ensemble_seen()
     }
 
+    /// Whether what its disk holds is a whole history: without one it has no vote.
+    pub fn knows_history(&self) -> bool {
+        self.zab.knows_history()
+    }
+
     /// Whom it leads.
     pub fn learners(&self) -> LearnerCounts {
         self.zab.learners()

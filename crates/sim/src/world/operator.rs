@@ -10,6 +10,7 @@ use oxherd_zab::{EnsembleConfig, Member, Role};
 
 use super::{Event, World};
 use crate::dice::Dice;
+use crate::host::Host;
 use crate::invariants::known_ensemble;
 use crate::invariants::one_active_ensemble::Reign;
 use crate::membership::{CONFIG_FILE, MembershipChange};
@@ -223,17 +224,28 @@ impl World {
         }
     }
 
-    /// Whether the ensembles in play have a quorum of servers that know something without this one. A joiner that
-    /// has learned nothing yet is as good as lost: with one more, nobody could tell what was agreed on.
+    /// Whether a quorum without this one runs and knows something: of the ensembles in play, and of those that the
+    /// others hold to. A joiner that has learned nothing yet, or a part only, is as good as lost: with one more,
+    /// nobody could tell what was agreed on.
     pub(super) fn can_do_without(&self, id: ServerId) -> bool {
         let anything = !self.judge.history.is_empty();
-        let knows = |id: &ServerId| match self.judge.known.get(id) {
-            Some(known) => !known.damaged && (!anything || known.last() != Zxid::ZERO),
-            None => !anything,
-        };
-        let others: BTreeSet<ServerId> =
-            self.ids().into_iter().filter(|other| *other != id && knows(other)).collect();
-        self.judge.ensembles.in_play().all(|config| config.is_quorum(&others))
+        let others: Vec<(ServerId, &Host)> = self
+            .machines
+            .iter()
+            .filter(|(other, _)| **other != id)
+            .filter_map(|(other, machine)| Some((*other, machine.host.as_ref()?)))
+            .filter(|(other, host)| !anything || self.knows(*other, host))
+            .collect();
+        let ids: BTreeSet<ServerId> = others.iter().map(|(other, _)| *other).collect();
+        let held =
+            others.iter().flat_map(|(_, host)| [host.replica.ensemble(), host.replica.ensemble_seen()]);
+        self.judge.ensembles.in_play().chain(held).all(|config| config.is_quorum(&ids))
+    }
+
+    fn knows(&self, id: ServerId, host: &Host) -> bool {
+        let known = self.judge.known.get(&id);
+        host.replica.knows_history()
+            && known.is_some_and(|known| !known.damaged && known.last() != Zxid::ZERO)
     }
 
     // ---- what servers say of the ensemble
