@@ -1,5 +1,6 @@
 //! Drains storage commands: one write and one sync a batch, then tells the replica.
 
+mod gather;
 mod member;
 mod queue;
 mod reads;
@@ -23,6 +24,7 @@ use crate::driver::Driver;
 use crate::membership::MembershipFiles;
 use crate::settings;
 
+use gather::Gathering;
 pub(crate) use queue::{LogCommand, LogQueue};
 
 /// Longest pause between two looks at a full disk.
@@ -43,6 +45,7 @@ pub(crate) fn start(
         driver,
         slow_sync_ms: settings::slow_sync_ms(config),
         batching: Batching::new(settings::batch_options(config), Driver::now().instant),
+        gathering: Gathering::default(),
         has_room: true,
         membership: MembershipFiles::of(config),
         reads: reads::Reads::default(),
@@ -63,6 +66,7 @@ struct LogThread {
     slow_sync_ms: i64,
     /// When what waits is synced.
     batching: Batching,
+    gathering: Gathering,
     has_room: bool,
     /// Only where the ensemble may change.
     membership: Option<MembershipFiles>,
@@ -97,7 +101,7 @@ impl LogThread {
         if !batch.is_empty() {
             queue.take_within(self.batching.patience(Driver::now().instant))
         } else if self.has_room {
-            queue.take()
+            queue.take(self.gathering.count(), self.gathering.pause())
         } else {
             queue.take_within(FULL_DISK_PAUSE)
         }
@@ -163,6 +167,7 @@ impl LogThread {
             std::thread::sleep(FULL_DISK_PAUSE);
         }
         self.sync()?;
+        self.gathering.synced(batch.len(), self.driver.log.len(), begun.elapsed());
         batch.clear();
         self.batching.synced(Driver::now().instant);
         let metrics = &self.driver.statistics.metrics;

@@ -44,6 +44,8 @@ struct QueueState {
     commands: Vec<LogCommand>,
     /// Bytes of the txns among them.
     bytes: usize,
+    /// The thread waits for as many.
+    wanted: usize,
     over: bool,
 }
 
@@ -65,8 +67,16 @@ impl LogQueue {
         } else {
             state.commands.extend(commands);
         }
+        let is_enough = state.commands.len() >= state.wanted;
         drop(state);
-        self.signal.notify_one();
+        if is_enough {
+            self.signal.notify_one();
+        }
+    }
+
+    /// How many commands wait.
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().commands.len()
     }
 
     /// Lets the thread end once it has carried out what waits.
@@ -88,14 +98,20 @@ impl LogQueue {
         self.state.lock().over
     }
 
-    /// The commands that wait; `None` when it is over and none is left.
-    pub(super) fn take(&self) -> Option<Vec<LogCommand>> {
+    /// The commands that wait, behind a pause when they are fewer than `count`; `None` when it is over and none is
+    /// left.
+    pub(super) fn take(&self, count: usize, pause: Duration) -> Option<Vec<LogCommand>> {
         let mut state = self.state.lock();
         while state.commands.is_empty() {
             if state.over {
                 return None;
             }
             self.signal.wait(&mut state);
+        }
+        if state.commands.len() < count && !state.over {
+            state.wanted = count;
+            self.signal.wait_for(&mut state, pause);
+            state.wanted = 0;
         }
         Some(self.hand_out(&mut state))
     }
@@ -151,7 +167,7 @@ mod tests {
     fn a_peer_waits_until_the_log_thread_has_taken_what_waits() {
         let queue = full_queue();
         let peer = waits_for_room(&queue);
-        assert_eq!(queue.take().unwrap().len(), 3);
+        assert_eq!(queue.take(1, Duration::ZERO).unwrap().len(), 3);
         peer.join().unwrap();
     }
 
