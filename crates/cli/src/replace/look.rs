@@ -1,11 +1,13 @@
 //! Asks the members: names, four-letter words, and sessions of their own for clocks and trees.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use oxherd_client::{Client, ClientOptions, SessionState};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -17,6 +19,8 @@ use super::{trees, words};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// For the walk through one member's tree.
 const WALK_PATIENCE: Duration = Duration::from_secs(600);
+/// Nodes in memory at most when several members are compared at the same time.
+const NODES_AT_ONCE: u64 = 500_000;
 /// Session timeout asked for, in milliseconds.
 const SESSION_TIMEOUT_MS: i32 = 10_000;
 
@@ -195,22 +199,62 @@ async fn compare_trees(
     let mut far = |count: usize| tell(&format!("  {count} of {nodes} nodes"));
     let walk = trees::walk(of_leader, depth.tree_nodes_max, &mut far);
     let tree = match timeout(WALK_PATIENCE, walk).await {
-        Ok(Ok(Ok(tree))) => tree,
+        Ok(Ok(Ok(tree))) => Arc::new(tree),
         Ok(Ok(Err(nodes))) => return others.iter().for_each(|id| set(*id, Tree::TooBig(nodes))),
         Ok(Err(error)) => return set(leader, Tree::Unreadable(error.to_string())),
         Err(_) => return set(leader, Tree::Unreadable(format!("not done in {WALK_PATIENCE:?}"))),
     };
-    for (id, client) in clients.iter().filter(|(id, _)| **id != leader) {
-        tell(&format!("comparing the tree of server {id}"));
-        let mut far = |count: usize| tell(&format!("  {count} of {nodes} nodes"));
-        let compared = trees::compare((of_leader, &tree), client, depth.tree_nodes_max, &mut far);
-        let found = match timeout(WALK_PATIENCE, compared).await {
+    let comparing = Comparing { leader: of_leader.clone(), tree, nodes, nodes_max: depth.tree_nodes_max };
+    let others: Vec<_> = clients.iter().filter(|(id, _)| **id != leader).collect();
+    for group in others.chunks(comparing.members_at_once()) {
+        for (id, found) in comparing.members(group, tell).await {
+            set(id, found);
+        }
+    }
+}
+
+/// What members are compared with.
+#[derive(Clone)]
+struct Comparing {
+    leader: Client,
+    tree: Arc<trees::Tree>,
+    nodes: u64,
+    nodes_max: u64,
+}
+
+impl Comparing {
+    /// As many as keep [`NODES_AT_ONCE`] nodes in memory; members are apart, so that none has more to do for it.
+    fn members_at_once(&self) -> usize {
+        usize::try_from(NODES_AT_ONCE / self.nodes.max(1)).unwrap_or(usize::MAX).max(1)
+    }
+
+    async fn members(&self, group: &[(&i64, &Client)], tell: &mut dyn FnMut(&str)) -> Vec<(i64, Tree)> {
+        let (progress, mut told) = mpsc::unbounded_channel();
+        let mut running = JoinSet::new();
+        for &(id, client) in group {
+            tell(&format!("comparing the tree of server {id}"));
+            let (comparing, id, client, progress) = (self.clone(), *id, client.clone(), progress.clone());
+            running.spawn(async move { (id, comparing.member(id, &client, &progress).await) });
+        }
+        drop(progress);
+        while let Some(text) = told.recv().await {
+            tell(&text);
+        }
+        running.join_all().await
+    }
+
+    async fn member(&self, id: i64, client: &Client, progress: &mpsc::UnboundedSender<String>) -> Tree {
+        let mut far = |count: usize| {
+            // Whoever listens may have gone.
+            progress.send(format!("  server {id}: {count} of {} nodes", self.nodes)).unwrap_or(());
+        };
+        let compared = trees::compare((&self.leader, &self.tree), client, self.nodes_max, &mut far);
+        match timeout(WALK_PATIENCE, compared).await {
             Ok(Ok(Ok(comparison))) => Tree::Compared(comparison),
             Ok(Ok(Err(nodes))) => Tree::TooBig(nodes),
             Ok(Err(error)) => Tree::Unreadable(error.to_string()),
             Err(_) => Tree::Unreadable(format!("not done in {WALK_PATIENCE:?}")),
-        };
-        set(*id, found);
+        }
     }
 }
 

@@ -67,7 +67,7 @@ fn unlike(left: &Tree, right: &Tree) -> Vec<String> {
 pub(crate) async fn walk(
     client: &Client,
     nodes_max: u64,
-    tell: &mut dyn FnMut(usize),
+    tell: &mut impl FnMut(usize),
 ) -> Result<Result<Tree, u64>, ClientError> {
     client.sync("/").await?;
     let (mut tree, mut level, mut told) = (Tree::new(), vec!["/".to_owned()], 0);
@@ -106,8 +106,14 @@ async fn read_batch(client: &Client, paths: &[String]) -> Result<Vec<Read>, Clie
     for path in paths {
         let (client, path) = (client.clone(), path.clone());
         reads.spawn(async move {
-            let (node, children) = tokio::join!(read(&client, &path), client.get_children(&path, false));
-            Ok((path, node?, allowed(children)?.unwrap_or_default()))
+            let node = read(&client, &path).await?;
+            let children = match &node {
+                Node::Absent => Vec::new(),
+                // Most nodes have none: no need to ask.
+                Node::Present(stat, _) if stat.num_children == 0 => Vec::new(),
+                _ => allowed(client.get_children(&path, false).await)?.unwrap_or_default(),
+            };
+            Ok((path, node, children))
         });
     }
     reads.join_all().await.into_iter().collect()
@@ -147,7 +153,7 @@ pub(crate) async fn compare(
     (leader, tree): (&Client, &Tree),
     member: &Client,
     nodes_max: u64,
-    tell: &mut dyn FnMut(usize),
+    tell: &mut impl FnMut(usize),
 ) -> Result<Result<Comparison, u64>, ClientError> {
     let theirs = match walk(member, nodes_max, tell).await? {
         Ok(theirs) => theirs,
@@ -160,8 +166,8 @@ pub(crate) async fn compare(
 
 /// What a comparison needs of a member; a test has its own.
 trait Reads {
-    async fn catch_up(&self) -> Result<(), ClientError>;
-    async fn nodes(&self, paths: &[String]) -> Result<Tree, ClientError>;
+    fn catch_up(&self) -> impl Future<Output = Result<(), ClientError>> + Send;
+    fn nodes(&self, paths: &[String]) -> impl Future<Output = Result<Tree, ClientError>> + Send;
 }
 
 impl Reads for Client {
@@ -177,8 +183,8 @@ impl Reads for Client {
 /// Looks again at every node that was not the same at the first reading: those that are different, sorted, and the
 /// number of those that change all the while. It ends early only when more are different than are reported.
 async fn look_again(
-    leader: &impl Reads,
-    member: &impl Reads,
+    leader: &(impl Reads + Sync),
+    member: &(impl Reads + Sync),
     unlike: &[String],
 ) -> Result<(Vec<String>, u64), ClientError> {
     let (mut different, mut changing) = (Vec::new(), 0);
