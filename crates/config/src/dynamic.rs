@@ -22,7 +22,7 @@ pub trait ConfigStore {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Makes these the bytes of a file, durably; a crash leaves the former or the new ones.
     fn replace(&self, path: &Path, bytes: &[u8]) -> io::Result<()>;
-    /// Removes a file.
+    /// Removes a file, durably.
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// The path as a reader elsewhere finds it.
     fn absolute(&self, path: &Path) -> io::Result<PathBuf>;
@@ -43,7 +43,8 @@ impl ConfigStore for OsFiles {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        fs::remove_file(path)?;
+        File::open(dir_of(path))?.sync_all()
     }
 
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
@@ -87,15 +88,18 @@ impl<S: ConfigStore> DynamicFiles<S> {
         self.store.replace(&self.beside(".bak"), &self.store.read(&self.config)?)
     }
 
-    /// What was proposed and kept, the newer one when there are two; `None` when there is none.
-    pub fn next(&self) -> Option<String> {
-        let places = [self.beside(".dynamic.next"), self.data_dir.join(KEPT_NEXT)];
-        places.iter().filter_map(|path| self.text(path)).max_by_key(|text| version_in(text))
+    /// What was proposed and kept; `None` when there is none. What is with the data came last: it goes when the file
+    /// beside `zoo.cfg` is written.
+    pub fn next(&self) -> io::Result<Option<String>> {
+        match self.text(&self.data_dir.join(KEPT_NEXT))? {
+            None => self.text(&self.beside(".dynamic.next")),
+            kept => Ok(kept),
+        }
     }
 
     /// What is in force as of the data directory, with its version, when it could not be written beside `zoo.cfg`.
-    pub fn kept_active(&self) -> Option<(i64, String)> {
-        self.text(&self.kept_active_path()).map(|text| (version_in(&text), text))
+    pub fn kept_active(&self) -> io::Result<Option<(i64, String)>> {
+        Ok(self.text(&self.kept_active_path())?.map(|text| (version_in(&text), text)))
     }
 
     /// Where [`Self::kept_active`] lies.
@@ -129,26 +133,26 @@ impl<S: ConfigStore> DynamicFiles<S> {
         self.store.replace(&self.config, &new)
     }
 
-    /// What is not beside `zoo.cfg` goes to the data directory. What is there else is older, and passed over
-    /// even if it cannot be removed.
+    /// What is not beside `zoo.cfg` goes to the data directory; what is, goes from there.
     fn or_keep(&self, beside: io::Result<()>, name: &str, text: &str) -> io::Result<Written> {
         let kept = self.data_dir.join(name);
+        let keep = || self.store.replace(&kept, sorted_lines(text, true).as_bytes());
         match beside {
-            Ok(()) => {
-                self.remove(&kept).unwrap_or(());
-                Ok(Written::Beside)
-            }
-            Err(error) => {
-                let text = sorted_lines(text, true);
-                self.store.replace(&kept, text.as_bytes()).map(|()| Written::Instead(error))
-            }
+            Ok(()) => self.remove(&kept).or_else(|_| keep()).map(|()| Written::Beside),
+            Err(error) => match keep() {
+                Ok(()) => Ok(Written::Instead(error)),
+                Err(second) => {
+                    let text = format!("{second}; and beside the configuration file: {error}");
+                    Err(io::Error::new(second.kind(), text))
+                }
+            },
         }
     }
 
     /// Forgets what was proposed; that there is nothing is fine.
     pub fn remove_next(&self) -> io::Result<()> {
-        self.remove(&self.beside(".dynamic.next"))?;
-        self.remove(&self.data_dir.join(KEPT_NEXT))
+        let kept = self.remove(&self.data_dir.join(KEPT_NEXT));
+        self.remove(&self.beside(".dynamic.next")).and(kept)
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
@@ -158,8 +162,16 @@ impl<S: ConfigStore> DynamicFiles<S> {
         }
     }
 
-    fn text(&self, path: &Path) -> Option<String> {
-        String::from_utf8(self.store.read(path).ok()?).ok()
+    /// The text of a file; `None` when there is none. What cannot be read is not taken for nothing.
+    fn text(&self, path: &Path) -> io::Result<Option<String>> {
+        let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        match self.store.read(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io::Error::new(error.kind(), told(&error))),
+            Ok(bytes) => String::from_utf8(bytes)
+                .map(Some)
+                .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, told(&error))),
+        }
     }
 
     fn beside(&self, end: &str) -> PathBuf {
@@ -195,8 +207,11 @@ fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&aside, path)?;
-    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."));
-    File::open(dir)?.sync_all()
+    File::open(dir_of(path))?.sync_all()
+}
+
+fn dir_of(path: &Path) -> &Path {
+    path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or_else(|| Path::new("."))
 }
 
 #[cfg(test)]
@@ -221,14 +236,14 @@ mod tests {
     fn what_is_proposed_is_kept_with_its_version() {
         let (_dir, path) = dir_with("");
         let files = files_of(&path);
-        assert_eq!(files.next(), None);
+        assert_eq!(files.next().unwrap(), None);
         files.write_next(TEXT).unwrap();
         let want = "server.10=c:1:2:participant;0.0.0.0:2183\nserver.1=a:1:2:participant;0.0.0.0:2181\n\
                     server.2=b:1:2:participant\nversion=10000000a";
-        assert_eq!(files.next().as_deref(), Some(want));
+        assert_eq!(files.next().unwrap().as_deref(), Some(want));
         files.remove_next().unwrap();
         files.remove_next().unwrap();
-        assert_eq!(files.next(), None);
+        assert_eq!(files.next().unwrap(), None);
     }
 
     #[test]
@@ -270,13 +285,13 @@ mod tests {
         assert!(matches!(gone.activate(TEXT, 0x1_0000_000a, true).unwrap(), Written::Instead(_)));
 
         let files = files_of(&path);
-        assert!(files.next().unwrap().ends_with("version=10000000a"));
-        assert_eq!(files.kept_active().unwrap().0, 0x1_0000_000a);
+        assert!(files.next().unwrap().unwrap().ends_with("version=10000000a"));
+        assert_eq!(files.kept_active().unwrap().unwrap().0, 0x1_0000_000a);
         let newer = TEXT.replace("version=10000000a", "version=10000000b");
         assert!(matches!(files.write_next(&newer).unwrap(), Written::Beside));
-        assert!(files.next().unwrap().ends_with("version=10000000b"));
+        assert!(files.next().unwrap().unwrap().ends_with("version=10000000b"));
         assert!(matches!(files.activate(&newer, 0x1_0000_000b, true).unwrap(), Written::Beside));
-        assert!(files.kept_active().is_none() && fs::read_dir(&data).unwrap().next().is_none());
+        assert!(files.kept_active().unwrap().is_none() && fs::read_dir(&data).unwrap().next().is_none());
     }
 
     #[test]
@@ -284,6 +299,33 @@ mod tests {
         let (dir, _) = dir_with("");
         let gone = dir.path().join("no such place");
         let files = DynamicFiles::of(&gone.join("zoo.cfg"), &gone);
-        assert!(files.write_next(TEXT).is_err() && files.activate(TEXT, 10, true).is_err());
+        let error = files.write_next(TEXT).unwrap_err().to_string();
+        assert!(error.contains("; and beside the configuration file: "), "{error}");
+        assert!(files.activate(TEXT, 10, true).is_err());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_nothing() {
+        let (dir, path) = dir_with("");
+        let data = dir.path().join("data");
+        fs::create_dir_all(data.join(KEPT_ACTIVE)).unwrap();
+        fs::write(data.join(KEPT_NEXT), [0xff]).unwrap();
+        let files = files_of(&path);
+        assert!(files.next().unwrap_err().to_string().contains("membership.next: "));
+        assert!(files.kept_active().is_err());
+    }
+
+    /// A leader that lacks a proposed ensemble takes it back.
+    #[test]
+    fn of_two_proposed_ensembles_the_last_one_written_counts() {
+        let (dir, path) = dir_with("");
+        fs::create_dir(dir.path().join("data")).unwrap();
+        let files = files_of(&path);
+        files.write_next(TEXT).unwrap();
+        let older = TEXT.replace("version=10000000a", "version=100000005");
+        files.or_keep(Err(io::Error::other("read-only")), KEPT_NEXT, &older).unwrap();
+        assert!(files.next().unwrap().unwrap().ends_with("version=100000005"));
+        files.write_next(TEXT).unwrap();
+        assert!(files.next().unwrap().unwrap().ends_with("version=10000000a"));
     }
 }

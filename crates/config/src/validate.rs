@@ -312,13 +312,16 @@ fn version_of(path: &Path) -> i64 {
 /// directory.
 fn kept_membership(config: &mut Config, report: &mut Report) -> Result<i64, ConfigError> {
     let version = config.quorum.dynamic_file.as_deref().map_or(0, version_of);
-    let Some(file) = config.file.as_deref().filter(|_| config.quorum.reconfig_enabled) else {
-        return Ok(version);
-    };
+    let Some(file) = config.file.as_deref() else { return Ok(version) };
     let files = DynamicFiles::of(file, &config.storage.data_dir);
-    let Some((newer, text)) = files.kept_active().filter(|(kept, _)| *kept > version) else {
-        return Ok(version);
+    let kept = match files.kept_active() {
+        Ok(kept) => kept.filter(|(kept, _)| *kept > version),
+        Err(error) => {
+            report.error("dynamicConfigFile", format!("cannot read the members kept with the data: {error}"));
+            None
+        }
     };
+    let Some((newer, text)) = kept else { return Ok(version) };
     let path = files.kept_active_path();
     let about = format!(
         "the members are those of version {newer:x} in {}, which could not be written here; to go by this file \
@@ -333,6 +336,11 @@ fn kept_membership(config: &mut Config, report: &mut Report) -> Result<i64, Conf
     let mut entries = parse(&path, text.as_bytes())?;
     entries.retain(|entry| entry.key != "version");
     name_members(config, &path, &entries, report);
+    let own = config.server_id.and_then(|id| config.quorum.servers.get(&id.0.to_string()));
+    if own.is_some_and(|own| own.contains(';')) {
+        // As in `zoo.cfg`, had it been written.
+        (config.client_port.port, config.client_port.address) = (None, None);
+    }
     Ok(newer)
 }
 

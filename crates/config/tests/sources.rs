@@ -211,7 +211,7 @@ fn members_may_lie_in_a_dynamic_file_and_only_there() {
 
 /// A configuration that could not be followed up on its own disk does not bring back an ensemble of the past.
 #[test]
-fn members_kept_with_the_data_are_preferred_when_they_are_newer_and_may_change() {
+fn members_kept_with_the_data_are_preferred_when_they_are_newer() {
     let directory = Directory::new();
     directory.write("myid", "2");
     directory.write("zoo.cfg.dynamic.1a", "server.1=a:1:2\nserver.2=b:1:2;3\n");
@@ -226,8 +226,14 @@ fn members_kept_with_the_data_are_preferred_when_they_are_newer_and_may_change()
     let warned = found(&parsed, Severity::Warning);
     assert!(warned[0].starts_with("dynamicConfigFile: the members are those of version 1b"), "{warned:?}");
 
+    // Nor do those that may not change any more go back, and a client port that moved with them does not either.
     let fixed = text.replace("reconfigEnabled=true", "reconfigEnabled=false");
-    assert_eq!(load(&directory.write("zoo.cfg", &fixed)).config.membership.version, 0x1a);
+    assert_eq!(load(&directory.write("zoo.cfg", &fixed)).config.membership.version, 0x1b);
+    directory.write("membership.active", &kept.replace(";3", ";7"));
+    let moved = load(&directory.write("zoo.cfg", text));
+    assert_eq!((found(&moved, Severity::Error), moved.config.client_port.port), (vec![], Some(7)));
+    std::fs::write(directory.0.join("membership.active"), [0xff]).unwrap();
+    assert!(found(&load(&directory.0.join("zoo.cfg")), Severity::Error)[0].contains("kept with the data"));
     directory.write("membership.active", &kept.replace("1b", "19"));
     assert_eq!(load(&directory.write("zoo.cfg", text)).config.membership.version, 0x1a);
 }

@@ -21,7 +21,7 @@ use tracing::{error, warn};
 
 use crate::data::Files;
 use crate::driver::Driver;
-use crate::membership::MembershipFiles;
+use crate::membership::{MembershipChange, MembershipFiles};
 use crate::settings;
 
 use gather::Gathering;
@@ -50,8 +50,8 @@ pub(crate) fn start(
         membership: MembershipFiles::of(config),
         reads: reads::Reads::default(),
     };
-    if let Some(files) = &thread.membership {
-        files.back_up(config);
+    if let Some(files) = &mut thread.membership {
+        files.settle(config)?;
     }
     std::thread::Builder::new().name("log".to_owned()).spawn(move || thread.run())
 }
@@ -73,11 +73,22 @@ struct LogThread {
     reads: reads::Reads,
 }
 
+/// The thread's end, also one that nobody meant: whoever waits for room waits for nothing then.
+struct End(Arc<Driver>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.halt("the log's thread ended by an error of the program".to_owned());
+        }
+        self.0.log.finish();
+    }
+}
+
 impl LogThread {
     fn run(&mut self) {
+        let _end = End(Arc::clone(&self.driver));
         self.drain();
-        // Whoever waits for room waits for nothing now.
-        self.driver.log.finish();
     }
 
     fn drain(&mut self) {
@@ -135,7 +146,7 @@ impl LogThread {
                 }
                 LogCommand::Membership(change) => {
                     self.append(batch)?;
-                    self.membership_change(&change)?;
+                    self.change_members(&change)?;
                 }
                 LogCommand::Storage(other) => {
                     self.append(batch)?;
@@ -190,6 +201,18 @@ impl LogThread {
                 took_ms,
                 "syncing the log was slow; every write waits for it: is the disk shared or failing?"
             );
+        }
+        Ok(())
+    }
+
+    /// A change of the ensemble waits for space, as txns do.
+    fn change_members(&mut self, change: &MembershipChange) -> Result<(), StorageError> {
+        while let Err(error) = self.membership_change(change) {
+            if !error.is_no_space() || self.driver.log.is_over() {
+                return Err(error);
+            }
+            error!(%error, "a change of the ensemble waits for space");
+            std::thread::sleep(FULL_DISK_PAUSE);
         }
         Ok(())
     }

@@ -120,7 +120,7 @@ pub(crate) fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, Star
         commit_log_count: settings::positive_len(quorum.commit_log_count),
         log_sync: quorum.snapshot_size_factor >= 0.0,
         reconfig: quorum.reconfig_enabled,
-        ensemble_seen: if quorum.reconfig_enabled { membership::next(config) } else { None },
+        ensemble_seen: if quorum.reconfig_enabled { membership::next(config)? } else { None },
         read_only: config.client_port.read_only_mode,
         snap_syncs_max: settings::positive_len(quorum.snap_syncs_max),
         diff_syncs_max: settings::positive_len(quorum.diff_syncs_max),

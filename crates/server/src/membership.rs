@@ -5,7 +5,9 @@ use std::io;
 use oxherd_config::{Config, DynamicFiles, Mode, Written};
 use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;
-use tracing::{error, info, warn};
+use tracing::{info, warn};
+
+use crate::StartError;
 
 /// A change, in its place among the storage commands: a proposed ensemble is on disk before the proposal is.
 #[derive(Debug)]
@@ -33,16 +35,23 @@ impl MembershipFiles {
             return None;
         }
         let files = files_of(config)?;
-        let seen = next(config).map_or(0, |next| next.version);
+        let seen = files.next().ok().flatten().and_then(|next| EnsembleConfig::parse(&next).ok());
+        let seen = seen.map_or(0, |next| next.version);
         Some(Self { files, server: config.server_id?, seen })
     }
 
-    /// Before the first start with a list of members of its own the file is copied.
-    pub(crate) fn back_up(&self, config: &Config) {
-        if config.quorum.dynamic_file.is_none() {
-            if let Err(error) = self.files.back_up() {
-                warn!(%error, "cannot copy the configuration file to one that ends in .bak");
-            }
+    /// Before the first start with a list of members of its own the file is copied. Members that were kept with the
+    /// data go where they belong, if that can be done now.
+    pub(crate) fn settle(&mut self, config: &Config) -> io::Result<()> {
+        if config.quorum.dynamic_file.is_none()
+            && let Err(error) = self.files.back_up()
+        {
+            warn!(%error, "cannot copy the configuration file to one that ends in .bak");
+        }
+        let kept = self.files.kept_active()?.filter(|(version, _)| *version == config.membership.version);
+        match kept.and_then(|(_, text)| EnsembleConfig::parse(&text).ok()) {
+            Some(kept) => self.activate(&kept),
+            None => Ok(()),
         }
     }
 
@@ -80,18 +89,22 @@ fn files_of(config: &Config) -> Option<DynamicFiles> {
     Some(DynamicFiles::of(config.file.as_deref()?, &config.storage.data_dir))
 }
 
-/// A proposed ensemble that was kept and is not in force yet.
-// Java: QuorumPeerConfig.parse
-pub(crate) fn next(config: &Config) -> Option<EnsembleConfig> {
+/// A proposed ensemble that was kept and is not in force yet. One that cannot be read is an error: this server may
+/// have acknowledged it.
+// Java: QuorumPeerConfig.parse, which goes on without
+pub(crate) fn next(config: &Config) -> Result<Option<EnsembleConfig>, StartError> {
     if config.quorum.dynamic_file.is_none() && config.membership.version == 0 {
-        return None;
+        return Ok(None);
     }
-    let text = files_of(config)?.next()?;
-    match EnsembleConfig::parse(&text) {
-        Ok(next) => Some(next),
-        Err(error) => {
-            error!(%error, "cannot read the proposed ensemble in the file that ends in .dynamic.next");
-            None
-        }
-    }
+    let Some(files) = files_of(config) else { return Ok(None) };
+    let text = files.next().map_err(|error| {
+        StartError::Setting(format!("cannot read the ensemble that was proposed last: {error}"))
+    })?;
+    let parsed = text.map(|text| EnsembleConfig::parse(&text)).transpose();
+    parsed.map_err(|error| {
+        StartError::Setting(format!(
+            "the ensemble that was proposed last, in the file that ends in .dynamic.next or in membership.next, \
+             makes no sense: {error}; remove the file if the change was given up"
+        ))
+    })
 }

@@ -58,7 +58,8 @@ impl<D: Disk> ConfigStore for Store<D> {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        self.0.remove(path)
+        self.0.remove(path)?;
+        self.0.sync_dir(path.parent().unwrap_or(path))
     }
 
     fn absolute(&self, path: &Path) -> io::Result<PathBuf> {
@@ -131,11 +132,14 @@ pub(crate) fn read<D: Disk>(disk: &D) -> Result<Kept, StorageError> {
         .and_then(|named| named.rsplit('.').next())
         .and_then(|hex| i64::from_str_radix(hex, 16).ok())
         .unwrap_or(0);
-    let active = match (files.kept_active().filter(|(kept, _)| *kept > version), named) {
+    let unread =
+        |source| StorageError::Io { action: "read the ensemble beside", path: path.to_owned(), source };
+    let kept = files.kept_active().map_err(unread)?.filter(|(kept, _)| *kept > version);
+    let active = match (kept, named) {
         (Some((_, kept)), _) => parse(&kept)?,
         (None, Some(named)) => EnsembleConfig { version, ..parse(&text(Path::new(named))?)? },
         (None, None) => return Ok(Kept { active: parse(&config)?, seen: None }),
     };
-    // A proposed ensemble that cannot be read is passed over, as the server does.
-    Ok(Kept { active, seen: files.next().and_then(|next| EnsembleConfig::parse(&next).ok()) })
+    let next = files.next().map_err(unread)?;
+    Ok(Kept { active, seen: next.map(|next| parse(&next)).transpose()? })
 }

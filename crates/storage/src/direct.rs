@@ -144,9 +144,14 @@ impl DirectRead {
         Some(Self { file, blocks: Blocks::new()?, start: 0, known: 0 })
     }
 
+    /// Whether the byte there is in memory.
+    pub(crate) fn holds(&self, offset: u64) -> bool {
+        (self.start..self.start + self.known as u64).contains(&offset)
+    }
+
     /// Reads what comes at `offset`, fewer bytes than asked for perhaps; none at the end.
     pub(crate) fn read_at(&mut self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        if !(self.start..self.start + self.known as u64).contains(&offset) {
+        if !self.holds(offset) {
             self.known = 0;
             self.start = offset - offset % BLOCK_BYTES;
             self.known = self.file.read_at(self.blocks.bytes(), self.start)?;

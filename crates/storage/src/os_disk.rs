@@ -9,6 +9,9 @@ use std::path::Path;
 use crate::direct::{DirectRead, DirectWrite};
 use crate::disk::{Disk, DiskFile};
 
+/// Reads of fewer bytes go past the window of a stream.
+const SHORT_READ_BYTES: usize = 512;
+
 /// The operating system's disk.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct OsDisk;
@@ -104,10 +107,14 @@ impl DiskFile for OsFile {
 
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
         if let Some(reads) = &self.reads {
-            match reads.borrow_mut().read_at(buffer, offset) {
-                // The disk wants other blocks than these.
-                Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
-                read => return read,
+            let mut reads = reads.borrow_mut();
+            // A look at a few bytes elsewhere is not worth a whole window.
+            if buffer.len() >= SHORT_READ_BYTES || reads.holds(offset) {
+                match reads.read_at(buffer, offset) {
+                    // The disk wants other blocks than these.
+                    Err(error) if error.kind() == io::ErrorKind::InvalidInput => {}
+                    read => return read,
+                }
             }
         }
         self.file.read_at(buffer, offset)

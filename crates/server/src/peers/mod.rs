@@ -50,8 +50,8 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) trait Inbox: Debug + Send + Sync {
     /// Takes inputs in order.
     fn give(&self, inputs: Vec<Input>);
-    /// Waits until what was given is taken, and what it brought to the disk is not too much.
-    fn wait_for_room(&self);
+    /// Waits until what was given is taken, and what a leader brought to the disk is not too much.
+    fn wait_for_room(&self, from_leader: bool);
     /// The next slice of a walk of the tree; `None` when there is no such walk any more.
     fn walk_slice(&self, walk: WalkId, out: &mut Vec<u8>) -> Option<WalkState>;
     /// The walk is over.

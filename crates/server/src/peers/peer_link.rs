@@ -267,7 +267,7 @@ impl Peers {
         loop {
             let wanted = (reader.wanted() + READ_BYTES).min(16 * READ_BYTES);
             buffer.resize(wanted, 0);
-            self.inbox.wait_for_room();
+            self.inbox.wait_for_room(matches!(link.kind, LinkKind::Leader(_)));
             let count = (&link.socket).read(&mut buffer)?;
             if count == 0 {
                 return Ok(());

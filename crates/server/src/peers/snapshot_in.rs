@@ -155,7 +155,7 @@ mod tests {
     impl Inbox for Nobody {
         fn give(&self, _inputs: Vec<Input>) {}
 
-        fn wait_for_room(&self) {}
+        fn wait_for_room(&self, _: bool) {}
 
         fn walk_slice(&self, _walk: WalkId, _out: &mut Vec<u8>) -> Option<WalkState> {
             None
