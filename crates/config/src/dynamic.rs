@@ -166,7 +166,10 @@ impl<S: ConfigStore> DynamicFiles<S> {
     fn text(&self, path: &Path) -> io::Result<Option<String>> {
         let told = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
         match self.store.read(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            // A data directory that is none is told of elsewhere.
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
             Err(error) => Err(io::Error::new(error.kind(), told(&error))),
             Ok(bytes) => String::from_utf8(bytes)
                 .map(Some)
