@@ -162,6 +162,13 @@ pub(crate) fn is_server_name(program: &OsStr) -> bool {
     Path::new(program).file_name().is_some_and(|name| name == "zkServer.sh" || name == "zkServer")
 }
 
+/// Whether the program was started under the name of ZooKeeper's script for new directories.
+pub(crate) fn is_initialize_name(program: &OsStr) -> bool {
+    Path::new(program)
+        .file_name()
+        .is_some_and(|name| name == "zkServer-initialize.sh" || name == "zkServer-initialize")
+}
+
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]
 pub(crate) fn print_version() -> ExitCode {
     println!("oxherd {} (speaks ZooKeeper 3.9)", env!("CARGO_PKG_VERSION"));

@@ -10,6 +10,7 @@ mod replace;
 mod report;
 mod serve;
 mod status;
+mod zk_initialize;
 mod zk_server;
 
 use std::path::Path;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
     }
     if commands::is_server_name(&program) {
         return zk_server::run(Path::new(&program), arguments);
+    }
+    if commands::is_initialize_name(&program) {
+        return zk_initialize::run(zk_server::default_config(Path::new(&program)), arguments);
     }
     let first = std::env::args_os().nth(1);
     // These two have option styles of their own, which must not pass another parser first.

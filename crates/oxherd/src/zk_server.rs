@@ -78,6 +78,11 @@ fn directory_of(program: &Path) -> PathBuf {
     env::split_paths(&path).find(|dir| dir.join(program).exists()).unwrap_or_default()
 }
 
+/// The configuration of a script at this place that is told none.
+pub(crate) fn default_config(program: &Path) -> PathBuf {
+    config_file(&directory_of(program).join(".."), None, None)
+}
+
 fn variable(name: &str) -> Option<OsString> {
     env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -13,7 +13,9 @@ impl Home {
         for dir in ["bin", "conf"] {
             std::fs::create_dir(home.path(dir)).expect("made");
         }
-        symlink(env!("CARGO_BIN_EXE_oxherd"), home.path("bin/zkServer.sh")).expect("linked");
+        for name in ["zkServer.sh", "zkServer-initialize.sh"] {
+            symlink(env!("CARGO_BIN_EXE_oxherd"), home.path("bin").join(name)).expect("linked");
+        }
         let text = format!("dataDir={}\n{config}", home.path("data").display());
         std::fs::write(home.path("conf/zoo.cfg"), text).expect("written");
         home
@@ -24,7 +26,11 @@ impl Home {
     }
 
     fn zk_server(&self, words: &[&str]) -> (Option<i32>, String) {
-        let mut command = Command::new(self.path("bin/zkServer.sh"));
+        self.run("bin/zkServer.sh", words)
+    }
+
+    fn run(&self, program: &str, words: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(self.path(program));
         for name in ["ZOOCFG", "ZOOCFGDIR", "ZOOPIDFILE", "ZOO_LOG_DIR"] {
             command.env_remove(name);
         }
@@ -97,4 +103,26 @@ fn the_directory_of_configurations_may_be_named() {
     assert!(said.contains(&format!(" serve \"{}\" >> ", config.display())), "{said}");
     let (code, said) = home.zk_server(&["print-cmd", config.to_str().expect("text")]);
     assert!(code == Some(0) && said.contains(&format!("Using config: {}\n", config.display())), "{said}");
+}
+
+#[test]
+fn directories_are_made_once_and_emptied_by_force_while_nobody_serves_from_them() {
+    let home = Home::new(&format!("clientPort={}\n", free_port()));
+    let initialize = |words: &[&str]| home.run("bin/zkServer-initialize.sh", words);
+    let (code, said) = initialize(&["--myid=7"]);
+    assert!(code == Some(0) && said.contains("Using myid of 7"), "{said}");
+    assert_eq!(std::fs::read_to_string(home.path("data/myid")).expect("written"), "7\n");
+    assert!(home.path("data/version-2").is_dir() && home.path("data/initialize").is_file());
+    let (code, said) = initialize(&["--myid=8"]);
+    assert!(code == Some(1) && said.contains("already exists at") && said.contains("--force"), "{said}");
+
+    assert_eq!(home.zk_server(&["start"]).0, Some(0));
+    let (code, said) = initialize(&["--force"]);
+    assert!(code == Some(1) && said.contains("is in use by another server"), "{said}");
+    assert_eq!(home.zk_server(&["stop"]).0, Some(0));
+    let (code, said) = initialize(&["--force"]);
+    assert!(code == Some(0) && said.contains("No myid provided"), "{said}");
+    assert!(!home.path("data/myid").exists());
+    assert_eq!(std::fs::read_dir(home.path("data/version-2")).expect("it is there").count(), 0);
+    assert_eq!(initialize(&["--help"]).0, Some(1));
 }
