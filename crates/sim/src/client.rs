@@ -59,6 +59,8 @@ pub(crate) struct Client {
     pub(crate) reconfigured: Option<i32>,
     /// It says nothing before this, in µs.
     pub(crate) silent_until_us: u64,
+    /// Once all is healed: when it may write again, in µs.
+    pub(crate) patient_until_us: u64,
     password: Bytes,
     seen: Zxid,
     xid: i32,
@@ -79,6 +81,7 @@ impl Client {
             acknowledged: 0,
             reconfigured: None,
             silent_until_us: 0,
+            patient_until_us: 0,
             password: Bytes::from_static(&[0; PASSWORD_LEN]),
             seen: Zxid::ZERO,
             xid: 0,
@@ -158,6 +161,11 @@ impl Client {
         if self.unique.is_multiple_of(2) { self.create("/n0", &data, 0) } else { self.set("/n0", &data) }
     }
 
+    /// Whether something is under way.
+    pub(crate) fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// A change of the ensemble; none while something is under way.
     pub(crate) fn reconfig(&mut self, request: &ReconfigRequest) -> Option<Vec<u8>> {
         if !self.waiting.is_empty() {
@@ -194,7 +202,7 @@ impl Client {
         self.frame(OpCode::Multi, path, false, |out| encode_multi(&ops, out))
     }
 
-    fn ping(&self) -> Vec<u8> {
+    pub(crate) fn ping(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let at = begin_frame(&mut out);
         RequestHeader { xid: Xid::PING, kind: OpCode::Ping.code() }.encode(&mut out);

@@ -238,7 +238,7 @@ impl Plan {
         self.voters + self.observers
     }
 
-    /// Shortest pause of a client once all is healed, in µs. Were an epoch's counter used up sooner than a server
+    /// Shortest pause between two writes of a client once all is healed, in µs. Were an epoch's counter used up sooner than a server
     /// can learn from its leader, no observer would ever be done.
     pub fn healing_pause_us(&self) -> u64 {
         let learning_us = 20 * self.latency_us + 10 * self.sync_us;

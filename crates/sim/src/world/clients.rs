@@ -15,10 +15,7 @@ impl World {
         if self.quiet {
             return Ok(());
         }
-        let mut pause_us = 1000 + self.dice.below(self.plan.think_ms * 1000);
-        if self.healing {
-            pause_us = pause_us.max(self.plan.healing_pause_us());
-        }
+        let pause_us = 1000 + self.dice.below(self.plan.think_ms * 1000);
         self.at(self.now_us + pause_us, Event::Think(number));
         if self.clients[number].silent_until_us > self.now_us && !self.healing {
             return Ok(());
@@ -46,8 +43,12 @@ impl World {
             _ if number == self.plan.clients && !self.healing => self.operate(number),
             _ => {
                 let (client, dice) = (&mut self.clients[number], &mut self.dice);
-                let bytes =
-                    if self.healing && dice.chance(30) { Some(client.probe()) } else { client.ask(dice) };
+                let bytes = if self.healing && client.patient_until_us > self.now_us {
+                    Some(client.ping())
+                } else {
+                    client.patient_until_us = self.now_us + self.plan.healing_pause_us();
+                    if self.healing && dice.chance(30) { Some(client.probe()) } else { client.ask(dice) }
+                };
                 if let (Some(bytes), Some(link)) = (bytes, client.link) {
                     let words = client.last_request();
                     self.story.tell(self.now_us, || format!("c{number} asks over {} {words}", link.0));

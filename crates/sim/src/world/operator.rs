@@ -9,6 +9,7 @@ use oxherd_storage::CrashOutcome;
 use oxherd_zab::{EnsembleConfig, Member, Role};
 
 use super::{Event, World};
+use crate::client::Client;
 use crate::dice::Dice;
 use crate::host::Host;
 use crate::invariants::known_ensemble;
@@ -226,8 +227,11 @@ impl World {
 
     /// Whether a quorum without this one runs and knows something: of the ensembles in play, and of those that the
     /// others hold to. A joiner that has learned nothing yet, or a part only, is as good as lost: with one more,
-    /// nobody could tell what was agreed on.
+    /// nobody could tell what was agreed on. Nor may the operator be about to ask for an ensemble that needs it.
     pub(super) fn can_do_without(&self, id: ServerId) -> bool {
+        if self.clients.get(self.plan.clients).is_some_and(Client::is_waiting) {
+            return false;
+        }
         let anything = !self.judge.history.is_empty();
         let others: Vec<(ServerId, &Host)> = self
             .machines
