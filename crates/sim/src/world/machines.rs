@@ -181,10 +181,11 @@ impl World {
     }
 
     fn turn_bit(&mut self, id: ServerId) {
-        if self.judge.of(id).damaged {
+        // Since the fault was planned, an ensemble may have come that cannot do without this disk.
+        if self.judge.of(id).damaged || (self.plan.reconfigures() && !self.can_do_without(id)) {
             return;
         }
-        if let Some(roll) = self.machine(id).flip {
+        if let Some(roll) = self.machine(id).flip.take() {
             self.flip_bit(id, roll);
             self.judge.of(id).damaged = true;
         }
@@ -359,9 +360,15 @@ impl World {
         if self.plan.alone && reason.contains("zxid counter") {
             return Ok(());
         }
-        needless_stop::check(id, self.machine(id).excused, reason)?;
+        // A start does not read files that its snapshot makes needless, a cut may have to.
+        let meets_damage =
+            self.judge.of(id).damaged && !self.plan.alone && reason.contains("is damaged at byte");
+        needless_stop::check(id, meets_damage || self.machine(id).excused, reason)?;
         // A disk that failed is not trusted with what it says it wrote: the machine is switched off.
         self.power_loss(id);
+        if meets_damage {
+            self.wipe(id);
+        }
         Ok(())
     }
 
