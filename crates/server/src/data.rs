@@ -12,13 +12,14 @@ use oxherd_storage::{
     BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody,
     SnapshotFile, StorageError, read_epochs, recover,
 };
-use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions};
+use oxherd_tree::{Change, LoadProgress, Tree, TreeOptions};
 use oxherd_zab::DurableState;
 use tracing::{error, info, warn};
 
 use crate::load_times::LoadTimes;
 use crate::progress::Progress;
 use crate::server::StartError;
+use crate::tree_load::{TreeLoad, TreeLoadError};
 use crate::{settings, snapshot_thread, standing};
 
 /// Keeps other servers away from the directories.
@@ -239,14 +240,19 @@ struct Restore {
 
 #[derive(Default)]
 struct Body {
-    loader: Option<Loader>,
+    /// Nothing before the first snapshot.
+    load: Option<Result<TreeLoad, TreeLoadError>>,
     progress: Option<Progress>,
 }
 
 impl SnapshotBody for Body {
     fn push(&mut self, bytes: &[u8]) -> Result<BodyProgress, Box<dyn Error + Send + Sync>> {
-        let Some(loader) = &mut self.loader else { return Err("no snapshot was begun".into()) };
-        Ok(match loader.push(bytes)? {
+        let load = match &mut self.load {
+            Some(Ok(load)) => load,
+            Some(Err(error)) => return Err(error.to_string().into()),
+            None => return Err("no snapshot was begun".into()),
+        };
+        Ok(match load.push(bytes)? {
             LoadProgress::More => BodyProgress::More,
             LoadProgress::Done { consumed } => BodyProgress::Done { consumed },
         })
@@ -295,7 +301,7 @@ impl Restore {
 impl RecoverySink for Restore {
     fn begin_snapshot(&mut self, file: &SnapshotFile) -> &mut dyn SnapshotBody {
         self.body = Body {
-            loader: Some(Loader::new(self.options).expecting(file.len)),
+            load: Some(TreeLoad::begin(self.options, file.len)),
             progress: Some(Progress::new("loading the snapshot", file.len)),
         };
         &mut self.body
@@ -303,8 +309,9 @@ impl RecoverySink for Restore {
 
     fn end_snapshot(&mut self, file: &SnapshotFile, seal: &Seal) -> Result<(), StorageError> {
         let refused = |reason: String| StorageError::Refused(format!("{}: {reason}", file.path.display()));
-        let loader = self.body.loader.take().ok_or_else(|| refused("no snapshot was begun".to_owned()))?;
-        let (mut tree, sessions) = loader.finish().map_err(|error| refused(error.to_string()))?;
+        let load = self.body.load.take().and_then(Result::ok);
+        let load = load.ok_or_else(|| refused("no snapshot was begun".to_owned()))?;
+        let (mut tree, sessions) = load.finish().map_err(|error| refused(error.to_string()))?;
         tree.set_last_zxid(file.zxid);
         if let Some((zxid, digest)) = seal.digest
             && zxid == file.zxid

@@ -22,6 +22,7 @@ mod snapshot_thread;
 mod standing;
 mod test_ensemble;
 mod test_ports;
+mod tree_load;
 mod witness;
 mod words;
 mod workers;

@@ -1,13 +1,14 @@
 //! The digest: a sum over the nodes, kept as they change.
 
 use oxherd_proto::{Jute, StatPersisted};
+use smallvec::SmallVec;
 
 /// Version of the rule below, as txns and snapshots carry it.
 // Java: DigestCalculator.DIGEST_VERSION
 pub const DIGEST_VERSION: i32 = 2;
 
 /// Bytes that are put together before they are summed.
-const SHORT_LEN: usize = 384;
+const SHORT_LEN: usize = 512;
 
 /// A node's share of the digest: CRC-32 of path, data and 60 bytes of metadata.
 ///
@@ -23,13 +24,9 @@ pub fn node_digest(path: &[u8], data: Option<&[u8]>, stat: &StatPersisted) -> u6
     let len = path.len() + data.len() + stat.len();
     if len <= SHORT_LEN {
         // The sum of one longer run costs far less than that of three short ones.
-        let mut bytes = [0; SHORT_LEN];
-        let (for_path, rest) = bytes.split_at_mut(path.len());
-        let (for_data, rest) = rest.split_at_mut(data.len());
-        for_path.copy_from_slice(path);
-        for_data.copy_from_slice(data);
-        rest[..stat.len()].copy_from_slice(&stat);
-        return u64::from(crc32fast::hash(&bytes[..len]));
+        let mut bytes = SmallVec::<[u8; SHORT_LEN]>::new();
+        [path, data, &stat].into_iter().for_each(|part| bytes.extend_from_slice(part));
+        return u64::from(crc32fast::hash(&bytes));
     }
     let mut crc = crc32fast::Hasher::new();
     [path, data, &stat].into_iter().for_each(|part| crc.update(part));

@@ -22,7 +22,7 @@ mod watch;
 pub use acl::{AclList, ip_acl_is_valid, open_acl, permits};
 pub use apply::{Change, ChangeKind, Outcome};
 pub use digest::{DIGEST_VERSION, node_digest};
-pub use load::{LoadError, LoadProgress, Loader};
+pub use load::{BodyReader, LoadError, LoadProgress, Loader, Records, TreeBuilder};
 pub use node::{NodeView, Place};
 pub use path::{PathError, name, parent, validate_path};
 pub use quota::{QuotaBreach, QuotaKind, QuotaUse, StatsTrack};

@@ -91,8 +91,8 @@ impl Store {
         node.parent == parent && node.name() == name
     }
 
-    /// Adds a node below `parent`; its id, or the id of the node of that name which is there.
-    pub(crate) fn insert(&mut self, parent: NodeId, mut node: Node) -> Result<NodeId, NodeId> {
+    /// Adds a node below `parent`; its id, or the id of the node of that name which is there, with the one that is not.
+    pub(crate) fn insert(&mut self, parent: NodeId, mut node: Node) -> Result<NodeId, (NodeId, Node)> {
         let hash = hash(&self.hasher, parent, node.name());
         node.parent = parent;
         node.slot = u32::try_from(self.node(parent).children().len()).expect("ids are 32 bits");
@@ -103,7 +103,7 @@ impl Store {
             other.parent == parent && other.name() == node.name()
         };
         match shards[shard(hash)].entry(hash, is_same, |id| index_hash(chunks, hasher, *id)) {
-            Entry::Occupied(entry) => return Err(*entry.get()),
+            Entry::Occupied(entry) => return Err((*entry.get(), node)),
             Entry::Vacant(entry) => drop(entry.insert(id)),
         }
         self.place(node);

@@ -264,20 +264,35 @@ impl Tree {
     }
 
     fn digest_of(&self, id: NodeId, path: &[u8]) -> u64 {
+        self.share_of(self.store.node(id), path)
+    }
+
+    fn share_of(&self, node: &Node, path: &[u8]) -> u64 {
         if !self.options.digest || self.known_digest.is_some() || path.starts_with(b"/zookeeper/") {
             return 0;
         }
-        let node = self.store.node(id);
         node_digest(path, node.data(), &node.persisted())
     }
 
-    /// Adds a node whose parent has none of its name; the parent's metadata is the caller's affair.
-    /// Adds a node where none is; its id, or the id of the one that is there.
+    /// Adds a node where none is; its id, or the id of the one that is there. The parent's metadata is the caller's
+    /// affair.
     pub(crate) fn add_node(&mut self, parent: NodeId, path: &[u8], node: Node) -> Result<NodeId, NodeId> {
+        let digest = self.share_of(&node, path);
+        self.add_summed(parent, path, node, digest).map_err(|(there, _)| there)
+    }
+
+    /// As [`Tree::add_node`], with the node's share of the digest; gives back a node whose place is taken.
+    pub(crate) fn add_summed(
+        &mut self,
+        parent: NodeId,
+        path: &[u8],
+        node: Node,
+        digest: u64,
+    ) -> Result<NodeId, (NodeId, Node)> {
         let (owner, size) = (node.owner(), path.len() + node.data_len());
         let id = self.store.insert(parent, node)?;
         self.data_size += delta(0, size);
-        self.after_change(id, path);
+        self.digest = self.digest.wrapping_add(digest);
         self.own(id, owner);
         Ok(id)
     }

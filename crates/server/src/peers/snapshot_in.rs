@@ -4,12 +4,13 @@ use std::io::{self, Read};
 
 use bytes::BytesMut;
 use oxherd_proto::SessionId;
-use oxherd_tree::{LoadProgress, Loader, Tree};
+use oxherd_tree::{LoadProgress, Tree};
 use oxherd_zab::LinkId;
 use tracing::info;
 
 use super::peer_link::{PeerLink, SNAPSHOT_END};
 use super::{Peers, address};
+use crate::tree_load::TreeLoad;
 
 /// Bytes read at once.
 const READ_BYTES: usize = 256 * 1024;
@@ -49,10 +50,11 @@ impl Peers {
 
     fn load(&self, stream: &mut Stream<'_>) -> io::Result<Installed> {
         let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
-        let mut loader = Loader::new(self.settings.tree);
+        let begun = TreeLoad::begin(self.settings.tree, 0);
+        let mut load = begun.map_err(|error| io::Error::other(error.to_string()))?;
         loop {
             let piece = stream.take()?;
-            match loader.push(&piece).map_err(|error| invalid(error.to_string()))? {
+            match load.push(&piece).map_err(|error| invalid(error.to_string()))? {
                 LoadProgress::More => {}
                 LoadProgress::Done { consumed } => {
                     stream.put_back(&piece[consumed..]);
@@ -65,7 +67,7 @@ impl Peers {
         if stream.take_exactly(mark.len())? != mark[..] {
             return Err(invalid("the tree does not end with its mark".to_owned()));
         }
-        let (tree, sessions) = loader.finish().map_err(|error| invalid(error.to_string()))?;
+        let (tree, sessions) = load.finish().map_err(|error| invalid(error.to_string()))?;
         Ok(Installed { tree, sessions })
     }
 
