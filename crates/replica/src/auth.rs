@@ -11,6 +11,7 @@ mod scheme;
 mod tests;
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use oxherd_proto::{Acl, AuthPacket, ClientInfo, ErrorCode, Id, Str};
 
@@ -128,8 +129,13 @@ fn greet_ensemble(name: &[u8], options: &AuthOptions) -> AuthOutcome {
     if known { AuthOutcome::Added(Vec::new()) } else { AuthOutcome::Disconnect }
 }
 
-/// The identity every connection has from the start.
-pub(crate) fn ip_identity(peer: IpAddr) -> Id {
+/// What every connection from this address is from the start; links of one address may share it.
+// Java: IPAuthenticationProvider.handleAuthentication
+pub fn ip_identities(peer: IpAddr) -> Arc<[Id]> {
+    Arc::from([ip_identity(peer)])
+}
+
+fn ip_identity(peer: IpAddr) -> Id {
     Id { scheme: Str::from_static("ip"), id: address::text(peer).into() }
 }
 

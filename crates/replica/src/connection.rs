@@ -148,8 +148,8 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A link that was just accepted.
-    pub fn new(client: ClientId, address: IpAddr, now: Now) -> Self {
+    /// A link that was just accepted; `ids` are those of its address ([`crate::ip_identities`]).
+    pub fn new(client: ClientId, address: IpAddr, ids: Arc<[Id]>, now: Now) -> Self {
         Self {
             client,
             address,
@@ -158,7 +158,7 @@ impl Connection {
             session: SessionId(0),
             timeout_ms: 0,
             pulse: None,
-            ids: Arc::from([auth::ip_identity(address)]),
+            ids,
             frames: FrameReader::default(),
             len_passed: false,
             held: Held::default(),

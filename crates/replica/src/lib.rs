@@ -25,7 +25,7 @@ mod snapshot;
 mod traffic;
 
 pub use audit::{AUDIT_TARGET, AuditResult, audit_server};
-pub use auth::{AuthOptions, DigestAlgorithm, Scheme};
+pub use auth::{AuthOptions, DigestAlgorithm, Scheme, ip_identities};
 pub use batch::{BatchOptions, Batching};
 pub use clock::{Clock, Now};
 pub use commit::Exclusive;

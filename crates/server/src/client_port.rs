@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use hashbrown::HashMap;
-use oxherd_replica::Connection;
+use oxherd_proto::Id;
+use oxherd_replica::{Connection, ip_identities};
 use oxherd_tree::ClientId;
 use parking_lot::Mutex;
 use tokio::net::tcp::OwnedReadHalf;
@@ -36,7 +37,15 @@ pub(crate) struct PortLimits {
 pub(crate) struct Admission {
     next_client: AtomicU32,
     total: AtomicUsize,
-    by_address: Mutex<HashMap<IpAddr, usize, foldhash::fast::FixedState>>,
+    by_address: Mutex<HashMap<IpAddr, Guests, foldhash::fast::FixedState>>,
+}
+
+/// The links of one address.
+#[derive(Debug)]
+struct Guests {
+    count: usize,
+    /// What each of them is from the start, made once.
+    ids: Arc<[Id]>,
 }
 
 impl Admission {
@@ -47,11 +56,12 @@ impl Admission {
             return Err("maxCnxns is reached");
         }
         let mut by_address = self.by_address.lock();
-        let count = by_address.entry(address).or_insert(0);
-        if limits.per_address_max > 0 && *count >= limits.per_address_max {
+        let fresh = || Guests { count: 0, ids: ip_identities(address) };
+        let guests = by_address.entry(address).or_insert_with(fresh);
+        if limits.per_address_max > 0 && guests.count >= limits.per_address_max {
             return Err("maxClientCnxns is reached for this address");
         }
-        *count += 1;
+        guests.count += 1;
         self.total.fetch_add(1, Ordering::Relaxed);
         Ok(ClientId(self.next_client.fetch_add(1, Ordering::Relaxed)))
     }
@@ -59,12 +69,18 @@ impl Admission {
     fn release(&self, address: IpAddr) {
         self.total.fetch_sub(1, Ordering::Relaxed);
         let mut by_address = self.by_address.lock();
-        if let Some(count) = by_address.get_mut(&address) {
-            *count -= 1;
-            if *count == 0 {
+        if let Some(guests) = by_address.get_mut(&address) {
+            guests.count -= 1;
+            if guests.count == 0 {
                 by_address.remove(&address);
             }
         }
+    }
+
+    /// The identities of a link that was counted in.
+    fn identities(&self, address: IpAddr) -> Arc<[Id]> {
+        let known = self.by_address.lock().get(&address).map(|guests| guests.ids.clone());
+        known.unwrap_or_else(|| ip_identities(address))
     }
 }
 
@@ -81,7 +97,7 @@ pub(crate) struct ClientPort {
 
 impl ClientPort {
     /// Accepts until the task is dropped.
-    pub(crate) async fn accept(self, listener: TcpListener) {
+    pub(crate) async fn accept(self: Arc<Self>, listener: TcpListener) {
         let mut turn = 0;
         loop {
             match listener.accept().await {
@@ -97,7 +113,7 @@ impl ClientPort {
         }
     }
 
-    fn start(&self, socket: TcpStream, peer: SocketAddr, turn: usize) {
+    fn start(self: &Arc<Self>, socket: TcpStream, peer: SocketAddr, turn: usize) {
         let address = peer.ip().to_canonical();
         let client = match self.admission.admit(address, &self.limits) {
             Ok(client) => client,
@@ -106,7 +122,7 @@ impl ClientPort {
                 return refuse(&socket, peer, reason);
             }
         };
-        let port = self.clone();
+        let port = Arc::clone(self);
         let socket = match socket.into_std() {
             Ok(socket) => socket,
             Err(error) => {
@@ -148,7 +164,8 @@ impl ClientPort {
         socket.set_nodelay(true)?;
         socket2::SockRef::from(&socket).set_keepalive(self.limits.keep_alive)?;
         let (reader, writer) = TcpStream::from_std(socket)?.into_split();
-        let connection = Connection::new(client, peer.ip().to_canonical(), Driver::now());
+        let address = peer.ip().to_canonical();
+        let connection = Connection::new(client, address, self.admission.identities(address), Driver::now());
         Ok((Arc::new(Link::new(client, peer, writer, connection)), reader))
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
 
 use parking_lot::Mutex;
 use tokio::task::AbortHandle;
@@ -13,7 +14,7 @@ use crate::server::bind;
 /// Where clients are accepted now. Links outlive a move.
 #[derive(Debug)]
 pub(crate) struct ClientPorts {
-    port: ClientPort,
+    port: Arc<ClientPort>,
     backlog: i32,
     open: Mutex<Open>,
 }
@@ -29,14 +30,14 @@ struct Open {
 impl ClientPorts {
     /// Nobody is accepted yet.
     pub(crate) fn new(port: ClientPort, backlog: i32) -> Self {
-        Self { port, backlog, open: Mutex::default() }
+        Self { port: Arc::new(port), backlog, open: Mutex::default() }
     }
 
     /// Accepts here from now on.
     pub(crate) fn serve(&self, listener: TcpListener, host: Option<String>) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let local = listener.local_addr()?;
-        let port = self.port.clone();
+        let port = Arc::clone(&self.port);
         let accepting = self.port.workers[0].spawn(async move {
             match tokio::net::TcpListener::from_std(listener) {
                 Ok(listener) => port.accept(listener).await,

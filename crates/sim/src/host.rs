@@ -8,7 +8,7 @@ use oxherd_metrics::Statistics;
 use oxherd_proto::{SessionId, Zxid};
 use oxherd_replica::{
     ClientCommand, ClientOptions, Clients, Clock, Close, Connection, Exclusive, Input, Now, Output,
-    Outstanding, Replica, SharedWatches, Side,
+    Outstanding, Replica, SharedWatches, Side, ip_identities,
 };
 use oxherd_storage::{Compression, Layout, Seal, SnapshotWriter, StorageError, purge};
 use oxherd_tree::{Change, ClientId, Tree, WalkId, WalkPoint, WalkState, Watches};
@@ -267,7 +267,8 @@ impl Host {
     /// A client has connected; false when none is taken.
     pub(crate) fn accept(&mut self, client: ClientId, now: Now) -> bool {
         if self.serves {
-            self.connections.insert(client.0, Connection::new(client, IpAddr::V4(Ipv4Addr::LOCALHOST), now));
+            let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
+            self.connections.insert(client.0, Connection::new(client, address, ip_identities(address), now));
         }
         self.serves
     }

@@ -94,7 +94,8 @@ impl World {
 
     fn accept(&mut self, link: u32) {
         let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        self.links.insert(link, Connection::new(ClientId(link), address, self.now));
+        self.links
+            .insert(link, Connection::new(ClientId(link), address, crate::ip_identities(address), self.now));
     }
 
     fn greet(&mut self, link: u32, session: i64) {
