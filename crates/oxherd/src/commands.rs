@@ -163,6 +163,8 @@ pub(crate) enum Script {
     Initialize,
     /// `zkCleanup.sh`
     Cleanup,
+    /// `zkTxnLogToolkit.sh`
+    TxnLog,
 }
 
 /// The script whose name the program was started under, with its ending or without.
@@ -173,6 +175,7 @@ pub(crate) fn script_named(program: &OsStr) -> Option<Script> {
         "zkServer" => Some(Script::Server),
         "zkServer-initialize" => Some(Script::Initialize),
         "zkCleanup" => Some(Script::Cleanup),
+        "zkTxnLogToolkit" => Some(Script::TxnLog),
         _ => None,
     }
 }

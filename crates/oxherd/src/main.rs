@@ -13,6 +13,7 @@ mod status;
 mod zk_cleanup;
 mod zk_initialize;
 mod zk_server;
+mod zk_txn_log;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
         Some(Script::Server) => return zk_server::run(path, arguments),
         Some(Script::Initialize) => return zk_initialize::run(zk_server::default_config(path), arguments),
         Some(Script::Cleanup) => return zk_cleanup::run(path, arguments),
+        Some(Script::TxnLog) => return zk_txn_log::run(path, arguments),
         None => {}
     }
     let first = std::env::args_os().nth(1);
