@@ -79,6 +79,14 @@ impl Summary {
         }
     }
 
+    /// Adds all values of another one.
+    pub fn absorb(&self, other: &Self) {
+        self.sum.fetch_add(other.sum.load(Relaxed), Relaxed);
+        self.count.fetch_add(other.count.load(Relaxed), Relaxed);
+        self.least.fetch_min(other.least.load(Relaxed), Relaxed);
+        self.greatest.fetch_max(other.greatest.load(Relaxed), Relaxed);
+    }
+
     /// Mean with four decimals; 0 without values.
     pub fn mean(&self) -> f64 {
         mean(self.sum.load(Relaxed), self.count.load(Relaxed))

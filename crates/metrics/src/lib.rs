@@ -4,9 +4,11 @@
 //! atomic operations, without a lock and without allocation but for the first value of a reservoir.
 
 mod instrument;
+mod namespaces;
 mod statistics;
 
 pub use instrument::{Counter, CounterSet, Percentiles, RESERVOIR_LEN, Summary, SummarySet};
+pub use namespaces::{NAMESPACES_MAX, Namespaces};
 pub use statistics::{Sizes, Statistics};
 
 /// A value of a metric.
@@ -25,6 +27,7 @@ macro_rules! metrics {
         percentiles { $($percentiles:ident),* $(,)? }
         counter_sets { $($counter_set:ident),* $(,)? }
         summary_sets { $($summary_set:ident),* $(,)? }
+        namespaces { $($namespaces:ident),* $(,)? }
         percentile_sets { $($percentile_set:ident),* $(,)? }
     ) => {
         /// All metrics that count or measure; values that are read off the server are gauges of the status.
@@ -35,6 +38,7 @@ macro_rules! metrics {
             $( #[doc = concat!("Summary with percentiles `", stringify!($percentiles), "`.")] pub $percentiles: Percentiles, )*
             $( #[doc = concat!("Counters `", stringify!($counter_set), "`, one a key.")] pub $counter_set: CounterSet, )*
             $( #[doc = concat!("Summaries `", stringify!($summary_set), "`, one a key.")] pub $summary_set: SummarySet<Summary>, )*
+            $( #[doc = concat!("Summaries `", stringify!($namespaces), "`, one a namespace.")] pub $namespaces: Namespaces, )*
             $( #[doc = concat!("Summaries with percentiles `", stringify!($percentile_set), "`, one a key.")] pub $percentile_set: SummarySet<Percentiles>, )*
         }
 
@@ -47,7 +51,8 @@ macro_rules! metrics {
             pub const PERCENTILES: &'static [&'static str] = &[$( stringify!($percentiles) ),*];
             /// Names of the sets, of which a value appears with its first key.
             pub const SETS: &'static [&'static str] = &[
-                $( stringify!($counter_set), )* $( stringify!($summary_set), )* $( stringify!($percentile_set), )*
+                $( stringify!($counter_set), )* $( stringify!($summary_set), )* $( stringify!($namespaces), )*
+                $( stringify!($percentile_set), )*
             ];
 
             /// Gives every value under the name that monitoring tools know.
@@ -58,6 +63,7 @@ macro_rules! metrics {
                 $( self.$summary.dump(stringify!($summary), sink); )*
                 $( self.$percentiles.dump(stringify!($percentiles), sink); )*
                 $( self.$summary_set.dump(stringify!($summary_set), sink); )*
+                $( self.$namespaces.dump(stringify!($namespaces), sink); )*
                 $( self.$percentile_set.dump(stringify!($percentile_set), sink); )*
             }
 
@@ -68,6 +74,7 @@ macro_rules! metrics {
                 $( self.$percentiles.reset(); )*
                 $( self.$counter_set.reset(); )*
                 $( self.$summary_set.reset(); )*
+                $( self.$namespaces.reset(); )*
                 $( self.$percentile_set.reset(); )*
             }
         }
@@ -114,7 +121,8 @@ metrics! {
         write_final_proc_time_ms,
     }
     counter_sets { quota_exceeded_error_per_namespace }
-    summary_sets { learner_handler_qp_size, read_per_namespace, write_per_namespace }
+    summary_sets { learner_handler_qp_size }
+    namespaces { read_per_namespace, write_per_namespace }
     percentile_sets { ack_latency, learner_handler_qp_time_ms }
 }
 

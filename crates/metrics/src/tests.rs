@@ -48,7 +48,7 @@ fn percentiles_of_a_long_run_stay_near_the_truth() {
 fn sets_show_a_value_a_key_and_reset_keeps_the_keys() {
     let metrics = Metrics::default();
     metrics.quota_exceeded_error_per_namespace.of("app").add(2);
-    metrics.write_per_namespace.of("app").add(7);
+    metrics.write_per_namespace.add(b"app", 7);
     metrics.proposal_count.add(5);
     let before = values(&metrics);
     assert_eq!(before["app_quota_exceeded_error_per_namespace"], Value::Integer(2));

@@ -152,21 +152,32 @@ pub(crate) fn meant_serve(arguments: &[String]) -> Option<String> {
     Some(format!("oxherd serve {}", arguments.join(" ")))
 }
 
-/// Whether the program was started under the name of ZooKeeper's shell.
-pub(crate) fn is_shell_name(program: &OsStr) -> bool {
-    Path::new(program).file_name().is_some_and(|name| name == "zkCli.sh" || name == "zkCli")
+/// What the binary does under the name of one of ZooKeeper's scripts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Script {
+    /// `zkCli.sh`
+    Shell,
+    /// `zkServer.sh`
+    Server,
+    /// `zkServer-initialize.sh`
+    Initialize,
+    /// `zkCleanup.sh`
+    Cleanup,
+    /// `zkTxnLogToolkit.sh`
+    TxnLog,
 }
 
-/// Whether the program was started under the name of ZooKeeper's start script.
-pub(crate) fn is_server_name(program: &OsStr) -> bool {
-    Path::new(program).file_name().is_some_and(|name| name == "zkServer.sh" || name == "zkServer")
-}
-
-/// Whether the program was started under the name of ZooKeeper's script for new directories.
-pub(crate) fn is_initialize_name(program: &OsStr) -> bool {
-    Path::new(program)
-        .file_name()
-        .is_some_and(|name| name == "zkServer-initialize.sh" || name == "zkServer-initialize")
+/// The script whose name the program was started under, with its ending or without.
+pub(crate) fn script_named(program: &OsStr) -> Option<Script> {
+    let name = Path::new(program).file_name()?.to_str()?;
+    match name.strip_suffix(".sh").unwrap_or(name) {
+        "zkCli" => Some(Script::Shell),
+        "zkServer" => Some(Script::Server),
+        "zkServer-initialize" => Some(Script::Initialize),
+        "zkCleanup" => Some(Script::Cleanup),
+        "zkTxnLogToolkit" => Some(Script::TxnLog),
+        _ => None,
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "this is what was asked for")]

@@ -10,8 +10,10 @@ mod replace;
 mod report;
 mod serve;
 mod status;
+mod zk_cleanup;
 mod zk_initialize;
 mod zk_server;
+mod zk_txn_log;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -19,19 +21,19 @@ use std::process::ExitCode;
 use clap::Parser;
 use oxherd_cli::Lead;
 
-use crate::commands::{Arguments, Command, ConfigCommand, LeadOptions};
+use crate::commands::{Arguments, Command, ConfigCommand, LeadOptions, Script};
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let program = arguments.next().unwrap_or_default();
-    if commands::is_shell_name(&program) {
-        return oxherd_cli::main(arguments);
-    }
-    if commands::is_server_name(&program) {
-        return zk_server::run(Path::new(&program), arguments);
-    }
-    if commands::is_initialize_name(&program) {
-        return zk_initialize::run(zk_server::default_config(Path::new(&program)), arguments);
+    let path = Path::new(&program);
+    match commands::script_named(&program) {
+        Some(Script::Shell) => return oxherd_cli::main(arguments),
+        Some(Script::Server) => return zk_server::run(path, arguments),
+        Some(Script::Initialize) => return zk_initialize::run(zk_server::default_config(path), arguments),
+        Some(Script::Cleanup) => return zk_cleanup::run(path, arguments),
+        Some(Script::TxnLog) => return zk_txn_log::run(path, arguments),
+        None => {}
     }
     let first = std::env::args_os().nth(1);
     // These two have option styles of their own, which must not pass another parser first.

@@ -39,9 +39,7 @@ struct Place {
 #[expect(clippy::print_stderr, reason = "this is about the command line")]
 pub(crate) fn run(program: &Path, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let mut words: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
-    let given = (words.first().is_some_and(|word| word == "--config") && words.len() > 1)
-        .then(|| words.drain(..2).nth(1))
-        .flatten();
+    let given = take_config_dir(&mut words);
     let word = words.first().map_or("", String::as_str);
     if word == "version" {
         return print_version();
@@ -67,6 +65,19 @@ pub(crate) fn run(program: &Path, arguments: impl Iterator<Item = OsString>) -> 
             ExitCode::FAILURE
         }
     }
+}
+
+/// The directory behind a leading `--config`, which every script of the original takes off its words.
+// Java: zkEnv.sh
+fn take_config_dir(words: &mut Vec<String>) -> Option<String> {
+    let is_there = words.len() > 1 && words[0] == "--config";
+    is_there.then(|| words.drain(..2).nth(1)).flatten()
+}
+
+/// The configuration of a script that may be told its directory, which is taken off the words.
+pub(crate) fn take_config(program: &Path, words: &mut Vec<String>) -> PathBuf {
+    let given = take_config_dir(words);
+    config_file(&directory_of(program).join(".."), given, None)
 }
 
 /// Where the name is that this was called by, which need not be where the binary is.

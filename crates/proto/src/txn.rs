@@ -74,6 +74,13 @@ impl TxnRecord {
         data.as_ref().map_or(0, Bytes::len)
     }
 
+    /// The record alone, without header, as a multi holds it.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut out = Vec::with_capacity(64 + self.data_len());
+        self.encode(&mut out);
+        out
+    }
+
     fn encode(&self, out: &mut Vec<u8>) {
         match self {
             Self::Create(record) => record.encode(out),

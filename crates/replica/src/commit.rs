@@ -6,7 +6,7 @@ use oxherd_proto::{
     Create2Response, CreateResponse, ErrorCode, GetDataResponse, Jute, OpCode, SessionId, SyncRequest,
     TxnHeader, TxnRecord, Xid, Zxid, encode_multi_results,
 };
-use oxherd_tree::{Change, ChangeKind, ClientId, Outcome, Told, Tree};
+use oxherd_tree::{Change, ChangeKind, ClientId, Outcome, Told, Tree, namespace};
 use oxherd_zab::{LinkId, Role};
 
 use crate::audit;
@@ -142,7 +142,7 @@ impl Exclusive<'_> {
         self.clients.with(client, &mut |connection| act(connection, &side));
     }
 
-    /// Events go out before the reply of any request that can see the change.
+    /// Counts changes and tells who watches; events go out before the reply of any request that can see the change.
     fn fire(&mut self, zxid: Zxid) {
         if self.changes.is_empty() {
             return;
@@ -150,6 +150,10 @@ impl Exclusive<'_> {
         let changes = std::mem::take(self.changes);
         let watches = self.watches;
         for change in &changes {
+            let written = namespace::written(change);
+            written
+                .iter()
+                .for_each(|(name, len)| self.statistics.metrics.write_per_namespace.add(name, *len));
             let told = watches.lock().trigger(change, &mut |client, event| {
                 let side = Side {
                     tree: self.tree,

@@ -8,7 +8,7 @@ use oxherd_proto::{
     Id, Jute, MultiOp, MultiResult, OpCode, SessionId, SetWatches, SetWatches2, WhoAmIResponse, Xid, Zxid,
     begin_frame, decode_multi_read, encode_multi_results, end_frame, reply_header,
 };
-use oxherd_tree::{ClientId, EventType, WatchMode, WatcherKind, read};
+use oxherd_tree::{ClientId, EventType, WatchMode, WatcherKind, namespace, read};
 
 use crate::auth;
 use crate::connection::{Request, Side};
@@ -98,13 +98,21 @@ fn watch(path: &[u8], wanted: bool, mode: WatchMode, caller: &Caller<'_>, side: 
     }
 }
 
+/// Counts an answered read; `len` as [`namespace::read`] wants it.
+fn count(path: &[u8], len: usize, side: &Side<'_>) {
+    if let Some((name, len)) = namespace::read(path, len) {
+        side.statistics.metrics.read_per_namespace.add(name, len);
+    }
+}
+
 fn get_data(
     request: &GetDataRequest,
     caller: &Caller<'_>,
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    read::encode_data(side.tree, request, reader(caller, side), out)?;
+    let len = read::encode_data(side.tree, request, reader(caller, side), out)?;
+    count(&request.path, len, side);
     watch(&request.path, request.watch, WatchMode::Data, caller, side);
     Ok(())
 }
@@ -121,6 +129,7 @@ fn exists(
         watch(&request.path, request.watch, WatchMode::Data, caller, side);
     }
     found?.encode(out);
+    count(&request.path, 0, side);
     Ok(())
 }
 
@@ -131,7 +140,8 @@ fn get_children(
     side: &Side<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), ErrorCode> {
-    read::encode_children(side.tree, &request.path, with_stat, reader(caller, side), out)?;
+    let len = read::encode_children(side.tree, &request.path, with_stat, reader(caller, side), out)?;
+    count(&request.path, len, side);
     watch(&request.path, request.watch, WatchMode::Child, caller, side);
     Ok(())
 }
@@ -246,10 +256,12 @@ fn read_one(op: &MultiOp, caller: &Caller<'_>, side: &Side<'_>) -> Result<MultiR
     match op {
         MultiOp::GetData(request) => {
             let GetDataResponse { data, stat } = read::get_data(side.tree, request, reader(caller, side))?;
+            count(&request.path, data.as_ref().map_or(0, Bytes::len), side);
             Ok(MultiResult::GetData(data, stat))
         }
         MultiOp::GetChildren(request) => {
             let found = read::get_children(side.tree, request, reader(caller, side))?;
+            count(&request.path, found.children.iter().map(|name| namespace::text_len(name)).sum(), side);
             Ok(MultiResult::GetChildren(found.children))
         }
         _ => Err(ErrorCode::MarshallingError),

@@ -6,13 +6,14 @@ use std::path::Path;
 use bytes::Bytes;
 use oxherd_config::Config;
 use oxherd_config::Mode;
+use oxherd_metrics::Namespaces;
 use oxherd_proto::{SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
 use oxherd_replica::Recovered;
 use oxherd_storage::{
     BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody,
     SnapshotFile, StorageError, read_epochs, recover,
 };
-use oxherd_tree::{Change, LoadProgress, Tree, TreeOptions};
+use oxherd_tree::{Change, LoadProgress, Tree, TreeOptions, namespace};
 use oxherd_zab::DurableState;
 use tracing::{error, info, warn};
 
@@ -45,6 +46,8 @@ pub(crate) struct Opened {
     pub(crate) durable: Option<DurableState>,
     pub(crate) files: Files,
     pub(crate) times: LoadTimes,
+    /// What the txns of the log wrote, which counts like what comes later.
+    pub(crate) written: Namespaces,
     pub(crate) lock: Lock,
 }
 
@@ -62,6 +65,7 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     restore.times.txns_read(recovery.txns);
     report(&recovery, &layout);
     let times = restore.times;
+    let written = std::mem::take(&mut restore.written);
     if !is_member && layout.is_incomplete(&OsDisk).map_err(|error| refused(config, &error))? {
         return Err(refused(config, &incomplete_alone(&layout)));
     }
@@ -70,7 +74,7 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let (mut tree, sessions) = restore.finish();
     if !is_member {
         // Members leave that to their leader, so that all do the same.
-        end_orphans(&mut tree, &sessions);
+        end_orphans(&mut tree, &sessions, &written);
     }
     let unexplained = durable.as_ref().is_some_and(|durable| durable.last_zxid.is_none());
     if recovery.snapshot.is_none() && !unexplained {
@@ -82,7 +86,7 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let log =
         Log::open(OsDisk, &layout.log_dir, options).map_err(|error| unusable(&layout.log_dir, &error))?;
     let recovered = Recovered { sessions, last_zxid: recovery.last_zxid, txns_since_snapshot: recovery.txns };
-    Ok(Opened { tree, recovered, durable, files: Files { layout, log }, times, lock })
+    Ok(Opened { tree, recovered, durable, files: Files { layout, log }, times, written, lock })
 }
 
 /// What is durable here, as agreement wants to know it.
@@ -188,13 +192,22 @@ fn report(recovery: &Recovery, layout: &Layout) {
 
 /// Ephemeral nodes whose session is gone, which a server of an older release may have left.
 // Java: ZooKeeperServer.loadData
-fn end_orphans(tree: &mut Tree, sessions: &[(SessionId, i32)]) {
+fn end_orphans(tree: &mut Tree, sessions: &[(SessionId, i32)], written: &Namespaces) {
     let known = |session: &SessionId| sessions.iter().any(|(id, _)| id == session);
     let orphans: Vec<SessionId> = tree.sessions_with_ephemerals().filter(|session| !known(session)).collect();
     for session in orphans {
         warn!(%session, "removing the ephemeral nodes of a session that is gone");
         let header = TxnHeader { client_id: session, zxid: tree.last_zxid(), ..TxnHeader::default() };
-        tree.apply(&header, &TxnRecord::CloseSession(None), &mut Vec::new());
+        let mut changes = Vec::new();
+        tree.apply(&header, &TxnRecord::CloseSession(None), &mut changes);
+        count(&changes, written);
+    }
+}
+
+// Java: DataTree.updateWriteStat
+fn count(changes: &[Change], written: &Namespaces) {
+    for (name, len) in changes.iter().filter_map(namespace::written) {
+        written.add(name, len);
     }
 }
 
@@ -230,6 +243,7 @@ struct Restore {
     tree: Option<Tree>,
     sessions: std::collections::BTreeMap<SessionId, i32>,
     changes: Vec<Change>,
+    written: Namespaces,
     replay: Option<Progress>,
     /// The last txns, at most so many.
     recent: std::collections::VecDeque<(Zxid, Bytes)>,
@@ -275,6 +289,7 @@ impl Restore {
             tree: None,
             sessions: std::collections::BTreeMap::new(),
             changes: Vec::new(),
+            written: Namespaces::default(),
             replay: None,
             recent: std::collections::VecDeque::new(),
             recent_max: 0,
@@ -342,6 +357,7 @@ impl RecoverySink for Restore {
         let tree = self.tree.get_or_insert_with(|| Tree::new(self.options));
         self.changes.clear();
         tree.apply(&txn.header, &txn.record, &mut self.changes);
+        count(&self.changes, &self.written);
         if let (true, Some(noted)) = (self.options.digest, txn.digest) {
             self.digests.compare(zxid, noted.tree_digest.cast_unsigned(), tree.digest());
         }

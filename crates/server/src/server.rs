@@ -137,7 +137,7 @@ impl ServerBuilder {
         let now = Driver::now();
         let seed = now.unix_ms.cast_unsigned();
         let ports = member::listen(&config, self.peer_listeners)?;
-        let Opened { tree, recovered, durable, files, times, lock } = data::open(&config, seed)?;
+        let Opened { tree, recovered, durable, files, times, written, lock } = data::open(&config, seed)?;
         let told = self.witness.zip(config.server_id).zip(durable.as_ref());
         if let Some(((witness, id), durable)) = &told {
             witness.started(*id, recovered.last_zxid, durable.accepted_epoch, durable.current_epoch);
@@ -151,6 +151,7 @@ impl ServerBuilder {
         let options = settings::client_options(&config)?;
         let driver = Arc::new(Driver::new(replica, tree, options, Clock::new(now.instant), seed));
         times.tell(&driver.statistics.metrics);
+        driver.statistics.metrics.write_per_namespace.absorb(&written);
         if let Some((witness, id)) = witness {
             driver.watched_by(id, witness);
         }

@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oxherd_client::{Client, ClientOptions, open_acl};
-use oxherd_proto::{CreateMode, ErrorCode};
+use oxherd_proto::{
+    CheckVersionRequest, CreateMode, CreateRequest, DeleteRequest, ErrorCode, GetChildrenRequest,
+    GetDataRequest, MultiOp, OpCode, SetDataRequest,
+};
 use oxherd_server::{Config, Handle, Server, TestEnsemble};
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -225,4 +228,99 @@ fn quotas_are_shown_by_the_first_component_of_their_paths() {
     assert_eq!((of_app("quota_count_limit"), of_app("quota_bytes_limit")), (Some(2.0), Some(100.0)));
     assert_eq!((of_app("quota_count_usage"), of_app("quota_bytes_usage")), (Some(2.0), Some(4.0)));
     assert_eq!(of_app("quota_exceeded_error"), Some(1.0));
+}
+
+/// Name, count, least, greatest and sum, as ZooKeeper 3.9.5's mntr shows them after the same requests.
+const NAMESPACES: [(&str, [i64; 4]); 9] = [
+    ("app_read", [7, 74, 79, 539]),
+    ("two_read", [1, 75, 75, 75]),
+    ("zookeeper_read", [1, 85, 85, 85]),
+    ("app_write", [9, 6, 11, 77]),
+    ("con_write", [1, 6, 6, 6]),
+    ("seq-0000000004_write", [1, 16, 16, 16]),
+    ("ttl_write", [1, 5, 5, 5]),
+    ("two_write", [2, 4, 7, 11]),
+    ("zookeeper_write", [3, 20, 57, 128]),
+];
+
+fn text(text: &'static str) -> Option<Bytes> {
+    Some(Bytes::from_static(text.as_bytes()))
+}
+
+/// Every read and write there is, of which some fail and some do not count.
+async fn read_and_write(client: &Client) {
+    let make = async |path: &str, data, mode| client.create(path, data, open_acl(), mode).await.unwrap();
+    make("/app", text("1234"), CreateMode::Persistent).await;
+    make("/app/b", None, CreateMode::Persistent).await;
+    make("/app/zo\u{eb}", text("12"), CreateMode::Persistent).await;
+    make("/app/eph", text("1"), CreateMode::Ephemeral).await;
+    client.set_data("/app", text("1234567"), -1).await.unwrap();
+    client.set_data("/app", text("no"), 77).await.unwrap_err();
+    for path in ["/app", "/app/b", "/app/zo\u{eb}"] {
+        client.get_data(path, false).await.unwrap();
+    }
+    for path in ["/app/b", "/app/none", "/"] {
+        client.exists(path, true).await.unwrap();
+    }
+    client.get_data("/app/none", false).await.unwrap_err();
+    client.get_children("/app", false).await.unwrap();
+    client.get_children2("/app", false).await.unwrap();
+    client.get_children("/", false).await.unwrap();
+    client.get_acl("/app").await.unwrap();
+    client.get_all_children_number("/app").await.unwrap();
+    several(client).await;
+    make("/zookeeper/quota/app", None, CreateMode::Persistent).await;
+    make("/zookeeper/quota/app/zookeeper_limits", text("count=100,bytes=1000"), CreateMode::Persistent).await;
+    make("/zookeeper/quota/app/zookeeper_stats", text("count=0,bytes=0"), CreateMode::Persistent).await;
+    client.set_data("/app/b", text("xyz"), 1).await.unwrap();
+    client.create_ttl("/ttl", text("t"), open_acl(), CreateMode::PersistentTtl, 1_000_000).await.unwrap();
+    make("/con", text("cc"), CreateMode::Container).await;
+    make("/seq-", text("s"), CreateMode::PersistentSequential).await;
+    client.delete("/two", 0).await.unwrap();
+    client.get_data("/zookeeper/config", false).await.unwrap();
+}
+
+/// A multi, one that fails, and a multiRead with one that fails.
+async fn several(client: &Client) {
+    let create = |path: &str| {
+        let request = CreateRequest { path: path.into(), data: text("abc"), acl: open_acl(), flags: 0 };
+        MultiOp::Create(OpCode::Create, request)
+    };
+    let delete = |path: &str| MultiOp::Delete(DeleteRequest { path: path.into(), version: 0 });
+    let check = MultiOp::Check(CheckVersionRequest { path: "/app".into(), version: 1 });
+    let set = MultiOp::SetData(SetDataRequest { path: "/app/b".into(), data: text("xy"), version: 0 });
+    client.multi(&[create("/two"), check, set, delete("/app/zo\u{eb}")]).await.unwrap();
+    client.multi(&[create("/three"), delete("/app/none")]).await.ok();
+    let data = |path: &str| MultiOp::GetData(GetDataRequest { path: path.into(), watch: false });
+    let children = MultiOp::GetChildren(GetChildrenRequest { path: "/app".into(), watch: false });
+    client.multi_read(&[data("/two"), children, data("/gone")]).await.unwrap();
+}
+
+fn namespaces(mntr: &str) -> Vec<(&str, [i64; 4])> {
+    let of = |label: &str, name: &str| {
+        let line = format!("zk_{label}_{name}_per_namespace\t");
+        mntr.lines().find_map(|shown| shown.strip_prefix(&line)).unwrap().parse().unwrap()
+    };
+    let names = mntr.lines().filter_map(|line| line.strip_prefix("zk_cnt_")?.split_once("_per_namespace"));
+    names.map(|(name, _)| (name, ["cnt", "min", "max", "sum"].map(|label| of(label, name)))).collect()
+}
+
+#[test]
+fn reads_and_writes_are_shown_by_the_first_component_of_their_paths() {
+    let data = tempfile::TempDir::new().unwrap();
+    let open = || alone(&data, |config| config.limits.extended_types = true);
+    let server = open();
+    let address = server.client_addr().unwrap();
+    run(async {
+        let client = client(address);
+        read_and_write(&client).await;
+        client.close().await.unwrap();
+    });
+    let mntr = ask(address, b"mntr");
+    assert_eq!(namespaces(&mntr), NAMESPACES);
+    assert_eq!(number(&mntr, "avg_app_write_per_namespace"), Some(8.5556));
+    drop(server);
+    let again = open();
+    let mntr = ask(again.client_addr().unwrap(), b"mntr");
+    assert_eq!(namespaces(&mntr), NAMESPACES[3..], "what the log says was written counts anew");
 }

@@ -32,7 +32,7 @@ pub use layout::Layout;
 pub use lock::DirLock;
 pub use log::{Log, LogOptions};
 pub use os_disk::{OsDisk, OsFile};
-pub use purge::purge;
+pub use purge::{Purgeable, purge, purgeable};
 pub use range::read_range;
 pub use reader::{LogFile, LogReader, LogRecord, log_files, log_files_from};
 pub use recover::{Recovery, RecoverySink, recover};

@@ -16,32 +16,55 @@ const RETAIN_MIN: usize = 3;
 /// Keeps the newest `retain` snapshots that look whole and the logs from the oldest of them on; answers
 /// what was removed.
 ///
-/// With fewer snapshots, all of them stay; with none, all files do. Files whose names hold no zxid are left
-/// alone. Snapshots go before logs: at no time is there one whose logs have a gap. May run beside a
-/// snapshot being written.
+/// Removes what [`purgeable`] names. May run beside a snapshot being written.
 ///
 /// Errors: [`StorageError::Refused`] when `retain` is below 3.
-// Java: PurgeTxnLog.purge, purgeOlderSnapshots
+// Java: PurgeTxnLog.purge
 pub fn purge<D: Disk>(
     disk: &D,
     snap_dir: &Path,
     log_dir: &Path,
     retain: usize,
 ) -> Result<Vec<PathBuf>, StorageError> {
+    let Purgeable { snapshots: mut removed, logs } = purgeable(disk, snap_dir, log_dir, retain)?;
+    remove(disk, snap_dir, &removed)?;
+    remove(disk, log_dir, &logs)?;
+    removed.extend(logs);
+    Ok(removed)
+}
+
+/// Files that no recovery from a kept snapshot needs.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Purgeable {
+    /// Unfinished snapshots, then whole ones, oldest first. They must go before the logs, so that at no time there
+    /// is one whose logs have a gap.
+    pub snapshots: Vec<PathBuf>,
+    /// Logs, oldest first.
+    pub logs: Vec<PathBuf>,
+}
+
+/// What is older than the newest `retain` snapshots that look whole, and than the logs from the oldest of them on.
+///
+/// With fewer snapshots, all of them stay; with none, all files do. Files whose names hold no zxid are left alone.
+///
+/// Errors: [`StorageError::Refused`] when `retain` is below 3.
+// Java: PurgeTxnLog.purgeOlderSnapshots
+pub fn purgeable<D: Disk>(
+    disk: &D,
+    snap_dir: &Path,
+    log_dir: &Path,
+    retain: usize,
+) -> Result<Purgeable, StorageError> {
     if retain < RETAIN_MIN {
         return Err(StorageError::Refused(format!(
             "at least {RETAIN_MIN} snapshots are to be kept, not {retain}"
         )));
     }
     let all = snapshots(disk, snap_dir)?;
-    let Some(least) = least_kept(disk, &all, retain)? else { return Ok(Vec::new()) };
-    let mut removed = unfinished_before(disk, snap_dir, least)?;
-    removed.extend(all.into_iter().rev().filter(|file| file.zxid < least).map(|file| file.path));
-    remove(disk, snap_dir, &removed)?;
-    let logs = logs_before(disk, log_dir, least)?;
-    remove(disk, log_dir, &logs)?;
-    removed.extend(logs);
-    Ok(removed)
+    let Some(least) = least_kept(disk, &all, retain)? else { return Ok(Purgeable::default()) };
+    let mut snapshots = unfinished_before(disk, snap_dir, least)?;
+    snapshots.extend(all.into_iter().rev().filter(|file| file.zxid < least).map(|file| file.path));
+    Ok(Purgeable { snapshots, logs: logs_before(disk, log_dir, least)? })
 }
 
 /// The zxid of the oldest snapshot to keep.

@@ -34,6 +34,8 @@ pub struct Change {
     pub path: Str,
     /// By which txn.
     pub zxid: Zxid,
+    /// Bytes of data that the txn gave the node; 0 when it was removed.
+    pub data_len: usize,
     /// The node's ACL; a watcher needs READ under it.
     pub acl: AclList,
     /// The parent's ACL, for watchers of its children.
@@ -175,7 +177,7 @@ impl Tree {
         self.walks.skip(id);
         let stat = NodeView::new(self, id).stat();
         self.quota_created(new.path, new.data.map_or(0, <[u8]>::len));
-        changes.push(self.change(ChangeKind::Created, new.path, header.zxid, id));
+        changes.push(self.change(ChangeKind::Created, new.path, header.zxid, id, new.data));
         Ok(Outcome::Created { path: new.path.clone(), stat })
     }
 
@@ -214,7 +216,7 @@ impl Tree {
             self.after_change(parent, parent_path);
         }
         let id = self.store.child(parent, name).ok_or(ErrorCode::NoNode)?;
-        changes.push(self.change(ChangeKind::Deleted, path, zxid, id));
+        changes.push(self.change(ChangeKind::Deleted, path, zxid, id, None));
         if !self.store.node(id).children().is_empty() {
             for below in self.store.subtree(id).into_iter().skip(1).rev() {
                 let path = self.store.path(below);
@@ -239,7 +241,7 @@ impl Tree {
             return Ok(Outcome::DataSet(NodeView::new(self, id).stat()));
         }
         self.write_data(id, path, data, (version, header.zxid.0, header.time));
-        changes.push(self.change(ChangeKind::DataChanged, path, header.zxid, id));
+        changes.push(self.change(ChangeKind::DataChanged, path, header.zxid, id, data));
         Ok(Outcome::DataSet(NodeView::new(self, id).stat()))
     }
 
@@ -280,11 +282,11 @@ impl Tree {
         }
     }
 
-    fn change(&self, kind: ChangeKind, path: &Str, zxid: Zxid, id: NodeId) -> Change {
+    fn change(&self, kind: ChangeKind, path: &Str, zxid: Zxid, id: NodeId, data: Option<&[u8]>) -> Change {
         let node = self.store.node(id);
         let acl = self.acls.list(node.acl).clone();
         let parent_acl = self.acls.list(self.store.node(node.parent).acl).clone();
-        Change { kind, path: path.clone(), zxid, acl, parent_acl }
+        Change { kind, path: path.clone(), zxid, data_len: data.map_or(0, <[u8]>::len), acl, parent_acl }
     }
 }
 

@@ -10,6 +10,7 @@ mod acl;
 mod apply;
 mod digest;
 mod load;
+pub mod namespace;
 mod node;
 mod path;
 mod quota;

@@ -9,6 +9,7 @@ use oxherd_proto::{
 };
 
 use crate::acl::permits;
+use crate::namespace::text_len;
 use crate::node::NodeView;
 use crate::tree::Tree;
 
@@ -55,20 +56,22 @@ pub fn get_data(
     Ok(GetDataResponse { data: node.data().map(Bytes::copy_from_slice), stat: node.stat() })
 }
 
-/// Answers getData by appending the encoded response, with one copy of the data; nothing on an error.
+/// Answers getData by appending the encoded response, with one copy of the data; nothing on an error. Returns how
+/// many bytes of data there are.
 pub fn encode_data(
     tree: &Tree,
     request: &GetDataRequest,
     caller: Caller<'_>,
     out: &mut Vec<u8>,
-) -> Result<(), ErrorCode> {
+) -> Result<usize, ErrorCode> {
     let node = readable(tree, &request.path, caller)?;
-    match node.data() {
+    let data = node.data();
+    match data {
         None => (-1i32).encode(out),
         Some(data) => encode_bytes(data, out),
     }
     node.stat().encode(out);
-    Ok(())
+    Ok(data.map_or(0, <[u8]>::len))
 }
 
 fn encode_bytes(bytes: &[u8], out: &mut Vec<u8>) {
@@ -103,21 +106,26 @@ pub fn get_children2(
     Ok(GetChildren2Response { children: children(&node), stat: node.stat() })
 }
 
-/// Answers getChildren, or getChildren2 `with_stat`, by appending the encoded response.
+/// Answers getChildren, or getChildren2 `with_stat`, by appending the encoded response. Returns the length of all
+/// names in UTF-16 units.
 pub fn encode_children(
     tree: &Tree,
     path: &Str,
     with_stat: bool,
     caller: Caller<'_>,
     out: &mut Vec<u8>,
-) -> Result<(), ErrorCode> {
+) -> Result<usize, ErrorCode> {
     let node = readable(tree, path, caller)?;
     encode_len(node.child_count(), out);
-    node.children().for_each(|name| encode_bytes(name, out));
+    let mut names_len = 0;
+    for name in node.children() {
+        encode_bytes(name, out);
+        names_len += text_len(name);
+    }
     if with_stat {
         node.stat().encode(out);
     }
-    Ok(())
+    Ok(names_len)
 }
 
 /// Answers getACL; without ADMIN the secrets of digest ids are hidden.

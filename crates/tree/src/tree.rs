@@ -122,7 +122,8 @@ impl Tree {
         self.write_data(id, CONFIG, Some(text), (-1, zxid.0, wall_ms));
         let acl = self.acls.list(self.store.node(id).acl).clone();
         let path = Str::from_static("/zookeeper/config");
-        Some(Change { kind: ChangeKind::DataChanged, path, zxid, parent_acl: acl.clone(), acl })
+        let data_len = text.len();
+        Some(Change { kind: ChangeKind::DataChanged, path, zxid, data_len, parent_acl: acl.clone(), acl })
     }
 
     /// The last txn applied.

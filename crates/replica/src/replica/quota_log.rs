@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use oxherd_metrics::Metrics;
-use oxherd_tree::{QuotaBreach, QuotaKind};
+use oxherd_tree::{QuotaBreach, QuotaKind, namespace};
 use tracing::warn;
 
 /// Least time from one line to the next.
@@ -21,7 +21,8 @@ impl QuotaLog {
     // Java: ZooKeeperServer.checkQuota, RateLogger
     pub(super) fn note(&mut self, breaches: &[QuotaBreach], now: Instant, metrics: &Metrics) {
         for breach in breaches.iter().filter(|breach| breach.hard) {
-            metrics.quota_exceeded_error_per_namespace.of(&namespace(&breach.path)).add(1);
+            let name = namespace::namespace(&breach.path).unwrap_or_default();
+            metrics.quota_exceeded_error_per_namespace.of(&String::from_utf8_lossy(name)).add(1);
         }
         let Some(last) = breaches.last() else {
             return;
@@ -45,13 +46,6 @@ impl QuotaLog {
             false => warn!(%path, kind, usage, limit, others, "a write goes beyond a soft quota"),
         }
     }
-}
-
-/// The first component of a path.
-// Java: PathUtils.getTopNamespace
-fn namespace(path: &[u8]) -> String {
-    let first = path.split(|byte| *byte == b'/').nth(1).unwrap_or_default();
-    String::from_utf8_lossy(first).into_owned()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@ use super::*;
 use crate::open_acl;
 
 fn change(kind: ChangeKind, path: &str) -> Change {
-    Change { kind, path: path.into(), zxid: Zxid(7), acl: open_acl(), parent_acl: open_acl() }
+    Change { kind, path: path.into(), zxid: Zxid(7), data_len: 0, acl: open_acl(), parent_acl: open_acl() }
 }
 
 fn events(watches: &mut Watches, kind: ChangeKind, path: &str) -> Vec<(u32, i32, String)> {
