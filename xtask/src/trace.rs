@@ -61,7 +61,11 @@ pub(crate) fn run(args: &[String]) -> Result<()> {
     }
     let tools = prepare(seeds)?;
     let mut tally = Tally::default();
-    for batch in batches(&tools.out)? {
+    let batches = batches(&tools.out)?;
+    if batches.is_empty() {
+        bail!("--of {seeds} names no seed");
+    }
+    for batch in batches {
         traces(&tools, &batch, &mut tally)?;
     }
     mutants(&tools, &tools.out.join("mutants"), &mut tally)?;

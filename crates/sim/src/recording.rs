@@ -58,7 +58,10 @@ pub(crate) fn mutate(dir: &Path, seeds: Range<u64>) -> io::Result<()> {
             originals.push(events);
         }
     }
-    wanted.iter().for_each(|(name, ..)| println!("mutation {name} changes none of these seeds"));
+    if !wanted.is_empty() {
+        let unfit: Vec<&str> = wanted.iter().map(|(name, ..)| *name).collect();
+        return Err(io::Error::other(format!("none of these seeds can be spoiled by: {}", unfit.join(", "))));
+    }
     names.append(&mut untouched);
     mutants.append(&mut originals);
     write_batch(&dir.join("mutants"), &names, &mutants)

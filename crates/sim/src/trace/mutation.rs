@@ -266,6 +266,7 @@ mod tests {
             assert!(found, "{name} changes no trace");
         }
         let mut names: Vec<_> = MUTATIONS.iter().map(|row| row.0).collect();
+        names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), MUTATIONS.len());
     }
