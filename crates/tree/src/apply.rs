@@ -10,7 +10,7 @@ use oxherd_proto::{
 };
 
 use crate::AclList;
-use crate::node::{Node, NodeId, NodeView};
+use crate::node::{Node, NodeId, NodeView, Written};
 use crate::path;
 use crate::tree::Tree;
 
@@ -240,7 +240,8 @@ impl Tree {
         if self.is_successor(id, header) {
             return Ok(Outcome::DataSet(NodeView::new(self, id).stat()));
         }
-        self.write_data(id, path, data, (version, header.zxid.0, header.time));
+        let written = Written { mzxid: header.zxid.0, mtime: header.time, version };
+        self.write_data(id, path, data, written);
         changes.push(self.change(ChangeKind::DataChanged, path, header.zxid, id, data));
         Ok(Outcome::DataSet(NodeView::new(self, id).stat()))
     }

@@ -12,25 +12,31 @@ pub(crate) type NodeId = u32;
 pub(crate) const ROOT: NodeId = 0;
 
 const DATA_IS_NULL: u32 = 1 << 31;
+const IS_WRITTEN: u32 = 1 << 30;
 
-/// Fields in the order of their use; 80 bytes, and as many inside an `Option`.
+/// Fields in the order of their use; 56 bytes, and as many inside an `Option`.
 #[derive(Debug)]
 pub(crate) struct Node {
-    /// Name, then data: one allocation.
+    /// Name, data, and [`Written`] unless the node is as it was made: one allocation.
     payload: Box<[u8]>,
     rare: Option<Box<Rare>>,
     pub(crate) czxid: i64,
-    pub(crate) mzxid: i64,
     pub(crate) ctime: i64,
-    pub(crate) mtime: i64,
-    pub(crate) version: i32,
     /// Slot in the ACL table.
     pub(crate) acl: u32,
     pub(crate) parent: NodeId,
     /// Position in the parent's list of children.
     pub(crate) slot: u32,
-    /// Length of the name; the top bit says that the data is null.
+    /// Length of the name; the top bits say that the data is null, and that the node was written.
     name_len: u32,
+}
+
+/// What changes with the data. A node that nobody has written has its own birth here, and version 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Written {
+    pub(crate) mzxid: i64,
+    pub(crate) mtime: i64,
+    pub(crate) version: i32,
 }
 
 /// What few nodes need: those that have or had children, an owner, or an ACL that was changed.
@@ -43,34 +49,50 @@ struct Rare {
     children: Vec<NodeId>,
 }
 
-const _: () = assert!(size_of::<Option<Node>>() == 80);
+const _: () = assert!(size_of::<Option<Node>>() == 56);
+
+impl Written {
+    const LEN: usize = 20;
+
+    fn of(stat: &StatPersisted) -> Self {
+        Self { mzxid: stat.mzxid.0, mtime: stat.mtime, version: stat.version }
+    }
+
+    fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&self.mzxid.to_le_bytes());
+        bytes[8..16].copy_from_slice(&self.mtime.to_le_bytes());
+        bytes[16..].copy_from_slice(&self.version.to_le_bytes());
+        bytes
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        const EXPECTED: &str = "a written node ends with its 20 bytes";
+        let long = |at: usize| i64::from_le_bytes(*bytes[at..].first_chunk().expect(EXPECTED));
+        let version = i32::from_le_bytes(*bytes[16..].first_chunk().expect(EXPECTED));
+        Self { mzxid: long(0), mtime: long(8), version }
+    }
+}
 
 impl Node {
     pub(crate) fn new(name: &[u8], data: Option<&[u8]>, acl: u32, stat: &StatPersisted) -> Self {
-        let (payload, name_len) = pack(name, data);
-        let mut node = Self {
-            payload,
-            rare: None,
-            czxid: 0,
-            mzxid: 0,
-            ctime: 0,
-            mtime: 0,
-            version: 0,
-            acl,
-            parent: ROOT,
-            slot: 0,
-            name_len,
-        };
-        node.set_stat(stat);
+        let written = Written::of(stat);
+        let is_as_made = written == Written { mzxid: stat.czxid.0, mtime: stat.ctime, version: 0 };
+        let (payload, name_len) = pack(name, data, (!is_as_made).then_some(written));
+        let (czxid, ctime) = (stat.czxid.0, stat.ctime);
+        let mut node = Self { payload, rare: None, czxid, ctime, acl, parent: ROOT, slot: 0, name_len };
+        node.set_rare(stat);
         node
     }
 
-    pub(crate) fn set_stat(&mut self, stat: &StatPersisted) {
-        self.czxid = stat.czxid.0;
-        self.mzxid = stat.mzxid.0;
-        self.ctime = stat.ctime;
-        self.mtime = stat.mtime;
-        self.version = stat.version;
+    /// Everything but name, place and ACL.
+    pub(crate) fn set(&mut self, data: Option<&[u8]>, stat: &StatPersisted) {
+        (self.czxid, self.ctime) = (stat.czxid.0, stat.ctime);
+        self.write(data, Written::of(stat));
+        self.set_rare(stat);
+    }
+
+    fn set_rare(&mut self, stat: &StatPersisted) {
         let owner = stat.ephemeral_owner.0;
         let is_common = stat.pzxid == stat.czxid && (stat.cversion, stat.aversion, owner) == (0, 0, 0);
         if !is_common || self.rare.is_some() {
@@ -87,25 +109,40 @@ impl Node {
     }
 
     fn name_end(&self) -> usize {
-        (self.name_len & !DATA_IS_NULL) as usize
+        (self.name_len & !(DATA_IS_NULL | IS_WRITTEN)) as usize
+    }
+
+    fn data_end(&self) -> usize {
+        self.payload.len() - if self.name_len & IS_WRITTEN == 0 { 0 } else { Written::LEN }
     }
 
     pub(crate) fn data(&self) -> Option<&[u8]> {
-        (self.name_len & DATA_IS_NULL == 0).then(|| &self.payload[self.name_end()..])
+        (self.name_len & DATA_IS_NULL == 0).then(|| &self.payload[self.name_end()..self.data_end()])
     }
 
     pub(crate) fn data_len(&self) -> usize {
-        self.payload.len() - self.name_end()
+        self.data_end() - self.name_end()
     }
 
-    /// Data of equal length is overwritten in place.
-    pub(crate) fn set_data(&mut self, data: Option<&[u8]>) {
-        let name_end = self.name_end();
+    pub(crate) fn written(&self) -> Written {
+        match self.name_len & IS_WRITTEN {
+            0 => Written { mzxid: self.czxid, mtime: self.ctime, version: 0 },
+            _ => Written::from_bytes(&self.payload[self.data_end()..]),
+        }
+    }
+
+    /// From its second time on, data of equal length is overwritten in place.
+    pub(crate) fn write(&mut self, data: Option<&[u8]>, written: Written) {
+        let (name_end, data_end) = (self.name_end(), self.data_end());
         match data {
-            Some(data) if self.data().is_some_and(|old| old.len() == data.len()) => {
-                self.payload[name_end..].copy_from_slice(data);
+            Some(data)
+                if self.name_len & IS_WRITTEN != 0
+                    && self.data().is_some_and(|old| old.len() == data.len()) =>
+            {
+                self.payload[name_end..data_end].copy_from_slice(data);
+                self.payload[data_end..].copy_from_slice(&written.to_bytes());
             }
-            _ => (self.payload, self.name_len) = pack(&self.payload[..name_end], data),
+            _ => (self.payload, self.name_len) = pack(&self.payload[..name_end], data, Some(written)),
         }
     }
 
@@ -153,12 +190,13 @@ impl Node {
     }
 
     pub(crate) fn persisted(&self) -> StatPersisted {
+        let Written { mzxid, mtime, version } = self.written();
         StatPersisted {
             czxid: Zxid(self.czxid),
-            mzxid: Zxid(self.mzxid),
+            mzxid: Zxid(mzxid),
             ctime: self.ctime,
-            mtime: self.mtime,
-            version: self.version,
+            mtime,
+            version,
             cversion: self.cversion(),
             aversion: self.aversion(),
             ephemeral_owner: SessionId(self.owner()),
@@ -167,13 +205,17 @@ impl Node {
     }
 }
 
-fn pack(name: &[u8], data: Option<&[u8]>) -> (Box<[u8]>, u32) {
-    let mut payload = Vec::with_capacity(name.len() + data.map_or(0, <[u8]>::len));
+fn pack(name: &[u8], data: Option<&[u8]>, written: Option<Written>) -> (Box<[u8]>, u32) {
+    let tail = if written.is_some() { Written::LEN } else { 0 };
+    let mut payload = Vec::with_capacity(name.len() + data.map_or(0, <[u8]>::len) + tail);
     payload.extend_from_slice(name);
     payload.extend_from_slice(data.unwrap_or_default());
+    payload.extend(written.map(Written::to_bytes).into_iter().flatten());
     let name_len = u32::try_from(name.len()).expect("a frame bounds a name");
-    let flag = if data.is_none() { DATA_IS_NULL } else { 0 };
-    (payload.into_boxed_slice(), name_len | flag)
+    assert!(name_len < IS_WRITTEN, "a frame bounds a name");
+    let null = if data.is_none() { DATA_IS_NULL } else { 0 };
+    let was_written = if written.is_some() { IS_WRITTEN } else { 0 };
+    (payload.into_boxed_slice(), name_len | null | was_written)
 }
 
 /// Where a node is, for a second look without its path; good until the tree changes.
@@ -209,12 +251,13 @@ impl<'a> NodeView<'a> {
     pub fn stat(&self) -> Stat {
         let node = self.node;
         let children = i32::try_from(self.child_count()).expect("there are fewer nodes than 2^31");
+        let Written { mzxid, mtime, version } = node.written();
         Stat {
             czxid: Zxid(node.czxid),
-            mzxid: Zxid(node.mzxid),
+            mzxid: Zxid(mzxid),
             ctime: node.ctime,
-            mtime: node.mtime,
-            version: node.version,
+            mtime,
+            version,
             cversion: node.cversion().wrapping_mul(2).wrapping_sub(children),
             aversion: node.aversion(),
             ephemeral_owner: self.tree.visible_owner(node.owner()),

@@ -268,7 +268,7 @@ impl Tree {
         let text = stats.to_string();
         let node = self.store.node_mut(id);
         self.data_size += delta(node.data_len(), text.len());
-        node.set_data(Some(text.as_bytes()));
+        node.write(Some(text.as_bytes()), node.written());
     }
 
     /// Finds the quotas of a loaded tree and counts their usage afresh.

@@ -7,7 +7,7 @@ use oxherd_proto::{Acl, CreateMode, Id, SessionId, StatPersisted, Str, Zxid};
 use crate::acl::{AclTable, OPEN};
 use crate::apply::{Change, ChangeKind};
 use crate::digest::node_digest;
-use crate::node::{Node, NodeId, NodeView, Place, ROOT};
+use crate::node::{Node, NodeId, NodeView, Place, ROOT, Written};
 use crate::path::{self, CONFIG, QUOTA, ZOOKEEPER};
 use crate::quota::{Quotas, delta};
 use crate::store::Store;
@@ -119,7 +119,7 @@ impl Tree {
             self.init_config_node();
         }
         let id = self.store.lookup(CONFIG)?;
-        self.write_data(id, CONFIG, Some(text), (-1, zxid.0, wall_ms));
+        self.write_data(id, CONFIG, Some(text), Written { mzxid: zxid.0, mtime: wall_ms, version: -1 });
         let acl = self.acls.list(self.store.node(id).acl).clone();
         let path = Str::from_static("/zookeeper/config");
         let data_len = text.len();
@@ -199,7 +199,7 @@ impl Tree {
     // Java: ContainerManager.getCandidates
     pub fn removable_containers(&self, wall_ms: i64, never_used_ms_max: i64) -> Vec<Str> {
         self.paths_of(&self.containers, |node| {
-            let age = wall_ms.saturating_sub(node.mtime);
+            let age = wall_ms.saturating_sub(node.written().mtime);
             node.cversion() > 0 || (never_used_ms_max != 0 && age > never_used_ms_max)
         })
     }
@@ -208,7 +208,7 @@ impl Tree {
     // Java: ContainerManager.getCandidates
     pub fn expired_ttl(&self, wall_ms: i64) -> Vec<Str> {
         self.paths_of(&self.ttls, |node| match self.lifetime(node.owner()) {
-            Lifetime::Ttl(ttl) => ttl != 0 && wall_ms.saturating_sub(node.mtime) > ttl,
+            Lifetime::Ttl(ttl) => ttl != 0 && wall_ms.saturating_sub(node.written().mtime) > ttl,
             _ => false,
         })
     }
@@ -308,19 +308,11 @@ impl Tree {
         self.quota_removed(path, node.data_len());
     }
 
-    /// `version`, `mzxid` and `mtime` are set with the data.
-    pub(crate) fn write_data(
-        &mut self,
-        id: NodeId,
-        path: &[u8],
-        data: Option<&[u8]>,
-        (version, zxid, time): (i32, i64, i64),
-    ) {
+    pub(crate) fn write_data(&mut self, id: NodeId, path: &[u8], data: Option<&[u8]>, written: Written) {
         self.before_change(id, path);
         let node = self.store.node_mut(id);
         let grown = delta(node.data_len(), data.map_or(0, <[u8]>::len));
-        node.set_data(data);
-        (node.version, node.mzxid, node.mtime) = (version, zxid, time);
+        node.write(data, written);
         self.after_change(id, path);
         self.data_size += grown;
         self.quota_changed(path, grown, 0);

@@ -110,8 +110,7 @@ impl TreeBuilder {
         let node = tree.store.node_mut(id);
         let (old_acl, old_owner) = (node.acl, node.owner());
         tree.data_size += delta(node.data_len(), with.data_len());
-        node.set_data(with.data());
-        node.set_stat(&with.persisted());
+        node.set(with.data(), &with.persisted());
         node.acl = with.acl;
         tree.after_change(id, path);
         tree.acls.release(old_acl);
