@@ -57,8 +57,8 @@ pub enum Status {
     Honoured,
     /// Accepted without effect: it tunes a JVM mechanism that does not exist here.
     Jvm,
-    /// Accepted; has no effect yet.
-    Later,
+    /// Accepted without effect: it tunes a part that the original has and this server does without.
+    Absent,
     /// Accepted; concerns ensembles and has no effect yet.
     Ensemble,
     /// Accepted; takes effect with TLS and SASL.
@@ -75,7 +75,7 @@ impl Status {
         match self {
             Self::Honoured => "honoured",
             Self::Jvm => "accepted, without effect (JVM only)",
-            Self::Later => "accepted, not in effect yet",
+            Self::Absent => "accepted, without effect: it tunes a part that does not exist here",
             Self::Ensemble => "accepted, not in effect in ensembles yet",
             Self::Security => "accepted, not in effect: waits for TLS and SASL",
             Self::Http => "accepted, waits for the HTTP admin server",

@@ -119,6 +119,7 @@ pub(crate) fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, Star
         observer_delay_max: milliseconds(quorum.observer_election_ms),
         commit_log_count: settings::positive_len(quorum.commit_log_count),
         log_sync: quorum.snapshot_size_factor >= 0.0,
+        force_snapshot: quorum.force_snapshot,
         reconfig: quorum.reconfig_enabled,
         ensemble_seen: if quorum.reconfig_enabled { membership::next(config)? } else { None },
         read_only: config.client_port.read_only_mode,

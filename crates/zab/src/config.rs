@@ -38,6 +38,8 @@ pub struct PeerConfig {
     pub commit_log_count: usize,
     /// Whether the log files may serve a learner too old for the kept txns; `snapshotSizeFactor` ≥ 0.
     pub log_sync: bool,
+    /// Whether every learner is sent a snapshot, whatever it has; `forceSnapshotSync`, for tests.
+    pub force_snapshot: bool,
     /// Whether read-only clients are welcome while no leader is found; `readonlymode.enabled`.
     pub read_only: bool,
     /// Whether changes of the configuration are obeyed; `reconfigEnabled`.
@@ -78,6 +80,7 @@ impl PeerConfig {
             observer_delay_max: Duration::from_millis(200),
             commit_log_count: 500,
             log_sync: true,
+            force_snapshot: false,
             read_only: false,
             reconfig: false,
             observer_master: false,

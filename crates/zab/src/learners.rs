@@ -373,7 +373,10 @@ impl Learners {
     }
 
     fn synchronize(&mut self, link: LinkId, last: Zxid, bounds: Bounds, local: &mut Local) {
-        let mut plan = Plan::choose(&local.history, bounds, last);
+        let mut plan = match local.config.force_snapshot {
+            true => Plan::Snap,
+            false => Plan::choose(&local.history, bounds, last),
+        };
         if plan == Plan::ReadLog && local.config.log_sync {
             let id = ReadId(self.next_read);
             self.next_read += 1;

@@ -75,6 +75,7 @@ impl Script {
         let master = args.lookup_parse("observer_master")?.unwrap_or(false);
         let observer_log = args.lookup_parse("observer_log")?.unwrap_or(true);
         let snap_syncs_max = args.lookup_parse("snap_syncs")?.unwrap_or(10);
+        let force_snapshot = args.lookup_parse("force_snapshot")?.unwrap_or(false);
         let epoch_wait: Option<u64> = args.lookup_parse("epoch_wait")?;
         for server in cluster.servers.values_mut() {
             server.config.reconfig = reconfig;
@@ -82,6 +83,7 @@ impl Script {
             server.config.observer_master = master;
             server.config.observer_log = observer_log;
             server.config.snap_syncs_max = snap_syncs_max;
+            server.config.force_snapshot = force_snapshot;
             server.config.epoch_wait = epoch_wait.map(Duration::from_millis);
         }
         if let Some(counter_max) = args.lookup_parse("counter_max")? {

@@ -41,9 +41,9 @@ section! {
         /// Several addresses a member.
         multi_address: bool = "multiAddress.enabled", FileOrProperty, Q, Honoured, "false";
         /// Milliseconds an address of a member is tried.
-        reachability_ms: i32 = "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Q, Ensemble, "1000";
+        reachability_ms: i32 = "multiAddress.reachabilityCheckTimeoutMs", FileOrProperty, Q, Absent, "1000";
         /// Try the addresses of a member before use.
-        reachability_check: bool = "multiAddress.reachabilityCheckEnabled", FileOrProperty, Q, Ensemble, "true";
+        reachability_check: bool = "multiAddress.reachabilityCheckEnabled", FileOrProperty, Q, Absent, "true";
         /// File that decides the quorum of two servers.
         oracle_path: Option<PathBuf> = "oraclePath", File, Q, Ensemble, "";
         /// TLS between peers.
@@ -69,7 +69,7 @@ section! {
         /// Milliseconds a leader waits for a quorum of epochs; -1 means `initLimit`.
         epoch_wait_ms: i32 = "leader.maxTimeToWaitForEpoch", Property, Q, Honoured, "-1";
         /// One acknowledgement in so many is measured.
-        ack_logging: i32 = "leader.ackLoggingFrequency", Property, Q, Ensemble, "1000";
+        ack_logging: i32 = "leader.ackLoggingFrequency", Property, Q, Absent, "1000";
         /// Learners fed by snapshot at one time.
         snap_syncs_max: i32 = "leader.maxConcurrentSnapSyncs", Property, Q, Honoured, "10";
         /// Learners fed by differences at one time.
@@ -81,25 +81,25 @@ section! {
         /// Milliseconds an observer waits before it looks for a leader.
         observer_election_ms: i32 = "observer.election.DelayMs", Property, Q, Honoured, "200";
         /// Bytes a follower keeps for its observers.
-        observer_buffer_bytes: i32 = "observerMaster.sizeLimit", Property, Q, Ensemble, "33554432";
+        observer_buffer_bytes: i32 = "observerMaster.sizeLimit", Property, Q, Absent, "33554432";
         /// Committed proposals kept in memory for learners that lag; at least 500.
         commit_log_count: i32 = "commitLogCount", Property, Q, Honoured, "500";
         /// Size of log files to read, as a share of the newest snapshot, up to which a learner is fed from them; less than 0 never does.
         snapshot_size_factor: f64 = "snapshotSizeFactor", Property, Q, Honoured, "0.33";
         /// Feed every learner by snapshot, for tests.
-        force_snapshot: bool = "forceSnapshotSync", Property, Q, Ensemble, "false";
+        force_snapshot: bool = "forceSnapshotSync", Property, Q, Honoured, "false";
         /// Requests of learners skip a stage of the pipeline; there is no such stage here.
-        skip_learner_request: bool = "follower.skipLearnerRequestToNextProcessor", Property, Q, Ensemble, "false";
+        skip_learner_request: bool = "follower.skipLearnerRequestToNextProcessor", Property, Q, Absent, "false";
         /// Learners' requests do not pass through the stage that waits for commits.
-        skip_commit_stage: bool = "forward_learner_requests_to_commit_processor_disabled", Property, Q, Ensemble, "false";
+        skip_commit_stage: bool = "forward_learner_requests_to_commit_processor_disabled", Property, Q, Absent, "false";
         /// Keep the last packets of a link for a report when it breaks.
-        track_messages: bool = "messageTracker.Enabled", Property, Q, Ensemble, "false";
+        track_messages: bool = "messageTracker.Enabled", Property, Q, Absent, "false";
         /// Packets kept for that report.
-        tracked_messages: i32 = "messageTracker.BufferSize", Property, Q, Ensemble, "10";
+        tracked_messages: i32 = "messageTracker.BufferSize", Property, Q, Absent, "10";
         /// TCP_NODELAY on the leader's links.
-        leader_no_delay: bool = "leader.nodelay", Bare, Q, Ensemble, "true";
+        leader_no_delay: bool = "leader.nodelay", Bare, Q, Absent, "true";
         /// TCP_NODELAY on a follower's link.
-        follower_no_delay: bool = "follower.nodelay", Bare, Q, Ensemble, "true";
+        follower_no_delay: bool = "follower.nodelay", Bare, Q, Absent, "true";
     }
 }
 

@@ -192,6 +192,7 @@ const PEERS: &[Case] = &[
     ("leaderConnectDelayDuringRetryMs=16", |core| format!("{:?}", core.links.leader_pause), "16ms"),
     ("observer.election.DelayMs=17", |core| format!("{:?}", core.peer.observer_delay_max), "17ms"),
     ("snapshotSizeFactor=0.5", |core| format!("{} {}", core.log_share, core.peer.log_sync), "0.5 true"),
+    ("forceSnapshotSync=true", |core| format!("{}", core.peer.force_snapshot), "true"),
     ("snapshotSizeFactor=-1", |core| format!("{}", core.peer.log_sync), "false"),
 ];
 
