@@ -343,10 +343,9 @@ impl Leader {
         self.deadline = None;
         local.commit(local.history.appended());
         let newest = local.members.newest().clone();
-        let me = local.me();
         self.quorums = Quorums::new(newest.clone());
         let designated = self.designated(Zxid(i64::MIN), &newest, local);
-        let moved = local.activate_config(newest, me, Some(designated));
+        let moved = local.activate_config(newest, Some(designated));
         local.unexplained = false;
         local.vote.epoch = self.epoch;
         local.set_role(Role::Leading { epoch: self.epoch });

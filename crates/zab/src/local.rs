@@ -211,14 +211,10 @@ impl Local {
         }
     }
 
-    /// Puts a configuration in force; whether this server's role or its leader is another one now.
-    // Java: QuorumPeer.processReconfig
-    pub(crate) fn activate_config(
-        &mut self,
-        config: EnsembleConfig,
-        leader: ServerId,
-        designated: Option<ServerId>,
-    ) -> bool {
+    /// Puts a configuration in force; whether this server's role or its leader is another one now. The leader is the
+    /// one it voted for: an observer may have its link to another server.
+    // Java: QuorumPeer.processReconfig, QuorumPeer.updateVote
+    pub(crate) fn activate_config(&mut self, config: EnsembleConfig, designated: Option<ServerId>) -> bool {
         if !self.config.reconfig {
             return false;
         }
@@ -232,6 +228,7 @@ impl Local {
         if former.is_same_ensemble(active) {
             return false;
         }
+        let leader = self.vote.leader;
         let moved = match designated {
             Some(designated) => designated != leader,
             None => {

@@ -417,9 +417,8 @@ impl Peer {
         let text = notification.config.as_ref().map(|text| text.to_text().into_owned());
         let Some(config) = text.and_then(|text| EnsembleConfig::parse(&text).ok()) else { return false };
         let before = self.local.members.active().clone();
-        let leader = self.local.vote.leader;
         let news = config.version > before.version;
-        self.local.activate_config(config, leader, None);
+        self.local.activate_config(config, None);
         news && !before.is_same_ensemble(self.local.members.active())
     }
 
