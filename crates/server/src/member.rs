@@ -160,6 +160,7 @@ pub(crate) fn peer_settings(config: &Config, seed: u64) -> Result<PeerSettings, 
     let field = i64::from(config.limits.frame_bytes_max) + i64::from(config.limits.extra_bytes.unwrap_or(0));
     Ok(PeerSettings {
         server: server_id(config)?,
+        data_dir: config.storage.data_dir.clone(),
         ensemble: ensemble(config)?,
         ensemble_seen: ensemble_seen(config)?,
         connect_timeout: milliseconds(quorum.election_connect_ms),

@@ -284,7 +284,7 @@ impl CatchUp {
             }
             (Step::StoringEpoch, StorageEvent::CurrentEpochStored(_)) => {
                 self.step = Step::Acknowledged;
-                local.unexplained = false;
+                local.learned();
                 local.send(self.upstream.link, self.ack());
             }
             _ => {}

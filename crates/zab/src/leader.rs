@@ -346,7 +346,7 @@ impl Leader {
         self.quorums = Quorums::new(newest.clone());
         let designated = self.designated(Zxid(i64::MIN), &newest, local);
         let moved = local.activate_config(newest, Some(designated));
-        local.unexplained = false;
+        local.learned();
         local.vote.epoch = self.epoch;
         local.set_role(Role::Leading { epoch: self.epoch });
         self.learners.up_to_date(None, local);

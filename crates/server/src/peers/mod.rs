@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -68,6 +69,8 @@ pub(crate) trait Inbox: Debug + Send + Sync {
 pub(crate) struct PeerSettings {
     /// This server.
     pub(crate) server: ServerId,
+    /// Its data, for the operator (`dataDir`).
+    pub(crate) data_dir: PathBuf,
     /// The ensemble at the start.
     pub(crate) ensemble: EnsembleConfig,
     /// A newer one that was proposed and kept.
@@ -160,6 +163,13 @@ impl Peers {
                 }
                 self.follow_own_addresses();
             }
+            Output::VoteGivenUp { known_by } => warn!(
+                "{} was empty at the start, and server {} has a history: this server does not vote until it has learned \
+                 everything from a leader; start a quorum of the other servers, and only if they are lost for good \
+                 start this one once with db.autocreate=true",
+                self.settings.data_dir.display(),
+                known_by.0
+            ),
             _ => {}
         }
     }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use oxherd_zab::LinkKind;
@@ -37,6 +38,7 @@ impl Inbox for Told {
 pub(super) fn peers(ensemble: &str) -> (Arc<Peers>, Receiver<Input>) {
     let settings = PeerSettings {
         server: ServerId(3),
+        data_dir: PathBuf::new(),
         ensemble: EnsembleConfig::parse(ensemble).unwrap(),
         ensemble_seen: None,
         connect_timeout: Duration::from_secs(5),
