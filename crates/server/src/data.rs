@@ -14,7 +14,7 @@ use oxherd_storage::{
     SnapshotFile, StorageError, read_epochs, recover,
 };
 use oxherd_tree::{Change, LoadProgress, Tree, TreeOptions, namespace};
-use oxherd_zab::DurableState;
+use oxherd_zab::{DurableState, Past};
 use tracing::{error, info, warn};
 
 use crate::load_times::LoadTimes;
@@ -76,7 +76,7 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
         // Members leave that to their leader, so that all do the same.
         end_orphans(&mut tree, &sessions, &written);
     }
-    let unexplained = durable.as_ref().is_some_and(|durable| durable.last_zxid.is_none());
+    let unexplained = durable.as_ref().is_some_and(|durable| durable.past == Past::Unknown);
     if recovery.snapshot.is_none() && !unexplained {
         // The original refuses logs without any snapshot beside them, so there is one from the start.
         snapshot_thread::write_first(config, &layout, &mut tree, &sessions)
@@ -98,11 +98,12 @@ fn durable_state(
     restore: &mut Restore,
 ) -> Result<DurableState, StartError> {
     let refused = |error: StorageError| refused(config, &error);
-    let may_vote = standing::may_vote(config, layout, recovery, restore.tree.as_ref()).map_err(refused)?;
     let epochs = read_epochs(&OsDisk, &layout.snap_dir, recovery.last_zxid).map_err(refused)?;
+    let tree = restore.tree.as_ref();
+    let past = standing::past(config, layout, recovery, epochs.current, tree).map_err(refused)?;
     let snapshot_zxid = recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
     Ok(DurableState {
-        last_zxid: may_vote.then_some(recovery.last_zxid),
+        past,
         accepted_epoch: epochs.accepted,
         current_epoch: epochs.current,
         log_complete_after: snapshot_zxid,

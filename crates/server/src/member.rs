@@ -93,6 +93,10 @@ fn ensemble(config: &Config) -> Result<EnsembleConfig, StartError> {
         .map_err(|error| StartError::Setting(error.to_string()))
 }
 
+fn ensemble_seen(config: &Config) -> Result<Option<EnsembleConfig>, StartError> {
+    if config.quorum.reconfig_enabled { membership::next(config) } else { Ok(None) }
+}
+
 /// The replica of a member.
 pub(crate) fn replica(
     config: &Config,
@@ -121,7 +125,7 @@ pub(crate) fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, Star
         log_sync: quorum.snapshot_size_factor >= 0.0,
         force_snapshot: quorum.force_snapshot,
         reconfig: quorum.reconfig_enabled,
-        ensemble_seen: if quorum.reconfig_enabled { membership::next(config)? } else { None },
+        ensemble_seen: ensemble_seen(config)?,
         read_only: config.client_port.read_only_mode,
         snap_syncs_max: settings::positive_len(quorum.snap_syncs_max),
         diff_syncs_max: settings::positive_len(quorum.diff_syncs_max),
@@ -157,7 +161,9 @@ pub(crate) fn peer_settings(config: &Config, seed: u64) -> Result<PeerSettings, 
     let field = i64::from(config.limits.frame_bytes_max) + i64::from(config.limits.extra_bytes.unwrap_or(0));
     Ok(PeerSettings {
         server: server_id(config)?,
+        data_dir: config.storage.data_dir.clone(),
         ensemble: ensemble(config)?,
+        ensemble_seen: ensemble_seen(config)?,
         connect_timeout: milliseconds(quorum.election_connect_ms),
         hello_timeout,
         leader_pause: milliseconds(quorum.leader_retry_ms),

@@ -6,41 +6,51 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, ToSocketAddrs};
 
 use oxherd_config::Config;
-use oxherd_proto::Zxid;
+use oxherd_proto::{Epoch, Zxid};
 use oxherd_storage::{Layout, OsDisk, Recovery, StorageError};
 use oxherd_tree::Tree;
-use oxherd_zab::EnsembleConfig;
-use tracing::warn;
+use oxherd_zab::{EnsembleConfig, Past};
+use tracing::{info, warn};
 
 /// Where the tree keeps the list of members.
 const CONFIG_PATH: &[u8] = b"/zookeeper/config";
 
-/// Why a member must not vote.
+/// Why a member must not vote, or not without more ado.
 #[derive(Debug, PartialEq, Eq)]
 enum Doubt {
     /// It is noted that acknowledged txns are missing.
     Incomplete,
-    /// There is nothing, and nobody said that this is right.
+    /// There is nothing, and `db.autocreate=false` says that this is wrong.
     Empty,
+    /// There is nothing, and nobody said whether this is right.
+    New,
     /// Its data is of an ensemble on other machines.
     Foreign(String),
 }
 
-/// Whether to vote; says why not, and the way out. Takes the `initialize` file, with which an operator says that
-/// the data is meant to be as it is.
-// Java: FileTxnSnapLog.restore, of which an empty directory is the only case
-pub(crate) fn may_vote(
+/// What the data is worth to agreement; says why it is worth less than it seems, and the way out. Takes the
+/// `initialize` file, with which an operator says that the data is meant to be as it is. `current` is the epoch in
+/// which this server learned from a leader or was one.
+// Java: FileTxnSnapLog.restore, of which an empty directory with db.autocreate=false is the only case
+pub(crate) fn past(
     config: &Config,
     layout: &Layout,
     recovery: &Recovery,
+    current: Epoch,
     tree: Option<&Tree>,
-) -> Result<bool, StorageError> {
+) -> Result<Past, StorageError> {
     let is_meant = layout.take_initialize(&OsDisk)?;
-    let doubt = doubt(config, layout, recovery, tree, is_meant)?;
-    let Some(doubt) = doubt else { return Ok(true) };
+    let doubt = doubt(config, layout, recovery, (current, tree), is_meant)?;
+    let Some(doubt) = doubt else { return Ok(Past::Whole(recovery.last_zxid)) };
     let file = config.storage.data_dir.join("initialize");
     let dir = layout.snap_dir.display();
     match doubt {
+        Doubt::New => {
+            info!(
+                "{dir} is empty: this server votes as long as no other server of its ensemble has a history"
+            );
+            return Ok(Past::Empty);
+        }
         Doubt::Incomplete => warn!(
             "acknowledged txns are missing in {dir}: this server does not vote until it has learned everything from \
              a leader; if no other server has more, remove {}, and its data counts as it is",
@@ -58,23 +68,28 @@ pub(crate) fn may_vote(
             file.display()
         ),
     }
-    Ok(false)
+    Ok(Past::Unknown)
 }
 
 fn doubt(
     config: &Config,
     layout: &Layout,
     recovery: &Recovery,
-    tree: Option<&Tree>,
+    (current, tree): (Epoch, Option<&Tree>),
     is_meant: bool,
 ) -> Result<Option<Doubt>, StorageError> {
     if layout.is_incomplete(&OsDisk)? {
         return Ok(Some(Doubt::Incomplete));
     }
-    let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
-    let may_be_empty = is_meant || config.storage.create_database || config.storage.trust_empty;
-    if is_empty {
-        return Ok((!may_be_empty).then_some(Doubt::Empty));
+    if recovery.last_zxid == Zxid::ZERO {
+        let allowed = config.storage.create_database.or(config.storage.trust_empty.then_some(true));
+        return Ok(match allowed {
+            _ if is_meant => None,
+            Some(false) => recovery.snapshot.is_none().then_some(Doubt::Empty),
+            Some(true) => None,
+            // A snapshot of nothing is made at every start; whoever learned or led has an epoch as well.
+            None => (current == Epoch(0)).then_some(Doubt::New),
+        });
     }
     let known = tree.and_then(|tree| tree.node(CONFIG_PATH)).and_then(|node| node.data());
     let known = String::from_utf8_lossy(known.unwrap_or_default()).into_owned();

@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, VecDeque};
 use std::error::Error;
 
 use bytes::Bytes;
-use oxherd_proto::{SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
+use oxherd_proto::{Epoch, SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
 use oxherd_storage::{
     BodyProgress, Compression, Disk, Layout, Recovery, RecoverySink, Seal, SnapshotBody, SnapshotFile,
     SnapshotWriter, StorageError, read_epochs, recover,
 };
 use oxherd_tree::{Change, LoadProgress, Loader, Tree, TreeOptions, WalkState};
-use oxherd_zab::DurableState;
+use oxherd_zab::{DurableState, Past};
 
 /// What was read.
 #[derive(Debug)]
@@ -100,23 +100,16 @@ pub(crate) fn restore<D: Disk>(
     let mut sink = Sink::default();
     let recovery = recover(disk, layout, false, &mut sink)?;
     let mut durable = DurableState::default();
-    let mut explained = true;
     if let Some(recent_max) = member {
-        let is_empty = recovery.snapshot.is_none() && recovery.last_zxid == Zxid::ZERO;
-        explained = (!is_empty || is_marked(disk, layout)?) && !layout.is_incomplete(disk)?;
         durable = durable_state(disk, layout, &recovery, &sink.txns, recent_max)?;
-        durable.last_zxid = explained.then_some(recovery.last_zxid);
     }
     let mut tree = sink.tree.unwrap_or_else(|| Tree::new(TreeOptions::default()));
     let sessions: Vec<_> = sink.sessions.into_iter().collect();
     if member.is_none() {
         end_orphans(&mut tree, &sessions);
     }
-    if recovery.snapshot.is_none() && explained {
+    if recovery.snapshot.is_none() && (member.is_none() || durable.past != Past::Unknown) {
         write_snapshot(disk.clone(), layout, &mut tree, &sessions)?;
-    }
-    if member.is_some() && explained {
-        layout.take_initialize(disk)?;
     }
     Ok(Restored { tree, sessions, recovery, txns: sink.txns, durable })
 }
@@ -130,14 +123,6 @@ pub(crate) fn reload<D: Disk>(disk: &D, layout: &Layout) -> Result<Reloaded, Sto
     Ok((tree, sink.sessions.into_iter().collect(), recovery.last_zxid))
 }
 
-/// Whether somebody said that the directories are meant to be empty.
-fn is_marked<D: Disk>(disk: &D, layout: &Layout) -> Result<bool, StorageError> {
-    let dir = layout.snap_dir.parent().unwrap_or(&layout.snap_dir);
-    let names =
-        disk.list(dir).map_err(|source| StorageError::Io { action: "list", path: dir.to_owned(), source })?;
-    Ok(names.iter().any(|name| name == "initialize"))
-}
-
 fn durable_state<D: Disk>(
     disk: &D,
     layout: &Layout,
@@ -145,12 +130,18 @@ fn durable_state<D: Disk>(
     txns: &[(Zxid, Bytes)],
     recent_max: usize,
 ) -> Result<DurableState, StorageError> {
+    let is_empty = |current| recovery.last_zxid == Zxid::ZERO && current == Epoch(0);
     let epochs = read_epochs(disk, &layout.snap_dir, recovery.last_zxid)?;
     let snapshot = recovery.snapshot.as_ref().map_or(Zxid::ZERO, |file| file.zxid);
     let first = txns.len().saturating_sub(recent_max);
     let recent: VecDeque<_> = txns[first..].iter().cloned().collect();
     Ok(DurableState {
-        last_zxid: None,
+        past: match () {
+            () if layout.is_incomplete(disk)? => Past::Unknown,
+            // Neither a new server's disk nor one that was emptied has an `initialize` file.
+            () if is_empty(epochs.current) => Past::Empty,
+            () => Past::Whole(recovery.last_zxid),
+        },
         accepted_epoch: epochs.accepted,
         current_epoch: epochs.current,
         log_complete_after: snapshot,

@@ -205,7 +205,6 @@ impl World {
 
     fn run_all(&mut self) -> Check {
         for id in self.plan.ensemble().members.into_keys() {
-            self.mark_initialized(id);
             if self.plan.reconfigures() {
                 self.write_config(id, &self.plan.ensemble());
             }

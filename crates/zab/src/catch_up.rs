@@ -192,7 +192,7 @@ impl CatchUp {
         if packet.kind == PacketType::CommitAndActivate {
             let payload = self.held.iter().find(|held| held.zxid == zxid).map(|held| held.payload.clone());
             let designated = packet::split_activate(packet).map(|(designated, _)| ServerId(designated));
-            activate(&payload.unwrap_or_default(), self.upstream.leader, designated, local)?;
+            activate(&payload.unwrap_or_default(), designated, local)?;
         }
         self.append_committed(local);
         Ok(())
@@ -210,7 +210,7 @@ impl CatchUp {
         };
         self.hold(packet.zxid, payload.clone(), true)?;
         if designated.is_some() {
-            activate(&payload, self.upstream.leader, designated, local)?;
+            activate(&payload, designated, local)?;
         }
         self.append_committed(local);
         Ok(())
@@ -284,7 +284,7 @@ impl CatchUp {
             }
             (Step::StoringEpoch, StorageEvent::CurrentEpochStored(_)) => {
                 self.step = Step::Acknowledged;
-                local.unexplained = false;
+                local.learned();
                 local.send(self.upstream.link, self.ack());
             }
             _ => {}
@@ -301,7 +301,7 @@ impl CatchUp {
             return Err(Parting::misbehaved("UPTODATE before the ACK of NEWLEADER"));
         }
         if let Some(config) = self.config.take().filter(|config| self.is_agreed(config))
-            && local.activate_config(config, self.upstream.leader, None)
+            && local.activate_config(config, None)
         {
             return Err(Parting { reason: CloseReason::RoleChanged, designated: None });
         }
@@ -334,14 +334,13 @@ pub(crate) fn see_reconfig(payload: &Bytes, local: &mut Local) {
 /// A committed reconfiguration is put in force. When this server's role or leader changed, it parts.
 pub(crate) fn activate(
     payload: &Bytes,
-    leader: ServerId,
     designated: Option<ServerId>,
     local: &mut Local,
 ) -> Result<(), Parting> {
     let text = packet::reconfig_text(payload)
         .ok_or_else(|| Parting::misbehaved("no configuration to put in force"))?;
     let config = EnsembleConfig::parse(&text).map_err(|error| Parting::misbehaved(error.to_string()))?;
-    if local.activate_config(config, leader, designated) {
+    if local.activate_config(config, designated) {
         return Err(Parting { reason: CloseReason::RoleChanged, designated });
     }
     Ok(())

@@ -106,12 +106,24 @@ impl PeerConfig {
     }
 }
 
+/// What the history on a server's disk is worth, as the shell found it at the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Past {
+    /// It is all this server ever had, up to this zxid; at zxid 0 there never was anything.
+    Whole(Zxid),
+    /// There is nothing, and nobody said whether that is right: a new server, or one whose disk was emptied. It votes
+    /// as long as nobody shows a history.
+    Empty,
+    /// It is not to be relied on: such a server does not vote before it learned the history from a leader.
+    #[default]
+    Unknown,
+}
+
 /// What the disk held at the start. All of it is durable, and the tree holds exactly this history.
 #[derive(Clone, Debug, Default)]
 pub struct DurableState {
-    /// Last zxid of snapshot and log; `None` for an empty disk that nobody explained (no `initialize`
-    /// file): such a server does not vote before it learned the history from a leader.
-    pub last_zxid: Option<Zxid>,
+    /// Snapshot and log.
+    pub past: Past,
     /// From its file.
     pub accepted_epoch: Epoch,
     /// From its file.

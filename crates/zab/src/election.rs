@@ -200,7 +200,8 @@ impl Looking {
         let agreeing = ballots.iter().filter(|(_, other)| same(ballot, other)).map(|(server, _)| *server);
         let leader = ballot.vote.leader;
         let confirmed = if leader == local.me() {
-            local.round == ballot.vote.round
+            // One without a vote may be elected by who has not heard that it gave its vote up.
+            local.round == ballot.vote.round && !local.unexplained
         } else {
             ballots.get(&leader).is_some_and(|ballot| ballot.state == PeerState::Leading)
         };

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use oxherd_proto::Zxid;
 
-use crate::config::DurableState;
+use crate::config::{DurableState, Past};
 use crate::io::Output;
 use crate::storage::StorageCommand;
 
@@ -40,8 +40,10 @@ pub(crate) struct History {
 impl History {
     /// What a server without a vote has on disk is of no use to it or to others: it learns everything again.
     pub(crate) fn recovered(state: DurableState, recent_max: usize) -> Self {
-        let last = state.last_zxid.unwrap_or(Zxid::ZERO);
-        let recent = if state.last_zxid.is_some() { state.recent } else { Vec::new() };
+        let (last, recent) = match state.past {
+            Past::Whole(last) => (last, state.recent),
+            Past::Empty | Past::Unknown => (Zxid::ZERO, Vec::new()),
+        };
         assert!(recent.last().is_none_or(|(zxid, _)| *zxid == last), "recent txns end at the last zxid");
         let recent_after = if recent.is_empty() { last } else { state.recent_after };
         let mut history = Self {

@@ -173,6 +173,12 @@ pub enum Output {
         /// From [`crate::Peer::sync`].
         token: u64,
     },
+    /// This server's disk was empty at the start, and that server of its ensemble has a history: this one votes no
+    /// more until it has learned from a leader. For the operator, who may know better.
+    VoteGivenUp {
+        /// Who showed that there is a history.
+        known_by: ServerId,
+    },
     /// The ensemble's configuration is now this text.
     ConfigActive {
         /// The dynamic configuration, with its version line.

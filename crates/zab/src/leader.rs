@@ -343,11 +343,10 @@ impl Leader {
         self.deadline = None;
         local.commit(local.history.appended());
         let newest = local.members.newest().clone();
-        let me = local.me();
         self.quorums = Quorums::new(newest.clone());
         let designated = self.designated(Zxid(i64::MIN), &newest, local);
-        let moved = local.activate_config(newest, me, Some(designated));
-        local.unexplained = false;
+        let moved = local.activate_config(newest, Some(designated));
+        local.learned();
         local.vote.epoch = self.epoch;
         local.set_role(Role::Leading { epoch: self.epoch });
         self.learners.up_to_date(None, local);

@@ -190,7 +190,7 @@ impl Learner {
             master.commit(zxid, Some(designated), local);
         }
         local.commit(zxid);
-        catch_up::activate(&payload, self.upstream.leader, Some(ServerId(designated)), local)
+        catch_up::activate(&payload, Some(ServerId(designated)), local)
     }
 
     fn inform(&mut self, packet: QuorumPacket, local: &mut Local) -> Result<(), Parting> {
@@ -208,7 +208,7 @@ impl Learner {
         self.append(zxid, payload.clone(), local);
         local.commit(zxid);
         if activates {
-            catch_up::activate(&payload, self.upstream.leader, Some(ServerId(designated)), local)?;
+            catch_up::activate(&payload, Some(ServerId(designated)), local)?;
         }
         Ok(())
     }

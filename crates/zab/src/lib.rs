@@ -38,7 +38,7 @@ pub mod storage;
 mod synchronize;
 mod transfer;
 
-pub use config::{DurableState, PeerConfig};
+pub use config::{DurableState, Past, PeerConfig};
 pub use dynamic_config::{ConfigError, EnsembleConfig, Member, PeerAddress};
 pub use io::{CloseReason, Input, LinkId, LinkKind, Output, Role};
 pub use leader::LearnerCounts;

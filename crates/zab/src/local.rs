@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use oxherd_proto::{Epoch, Notification, PeerState, QuorumPacket, ServerId, Str, Zxid};
 
-use crate::config::{DurableState, PeerConfig};
+use crate::config::{DurableState, Past, PeerConfig};
 use crate::dynamic_config::EnsembleConfig;
 use crate::history::History;
 use crate::io::{CloseReason, LinkId, Output, Role};
@@ -46,6 +46,10 @@ pub(crate) struct Local {
     /// Started with an empty disk that nobody explained, or with a log that could not be cut as the
     /// leader asked; and not synchronized since. Such a server does not vote, and gets a snapshot.
     pub(crate) unexplained: bool,
+    /// Started with an empty disk that may be a new one, and not synchronized since.
+    in_doubt: bool,
+    /// The last epoch that was accepted since the start.
+    accepted_since: Option<Epoch>,
     /// Learned something as an observer that keeps no log.
     short_log: bool,
     /// Who elected the leader of the vote, as far as this server saw it elected.
@@ -75,7 +79,9 @@ impl Local {
             accepted_epoch: state.accepted_epoch,
             heard_epoch: state.accepted_epoch,
             current_epoch: state.current_epoch,
-            unexplained: state.last_zxid.is_none(),
+            unexplained: state.past == Past::Unknown,
+            in_doubt: state.past == Past::Empty,
+            accepted_since: None,
             short_log: false,
             elected_by: BTreeSet::new(),
             history: History::recovered(state, config.commit_log_count),
@@ -125,6 +131,35 @@ impl Local {
         if self.unexplained { Zxid(-1) } else { self.history.logged() }
     }
 
+    /// Whether all it ever knew is on its disk, as far as anybody can tell.
+    pub(crate) fn knows_history(&self) -> bool {
+        !self.unexplained && !self.in_doubt
+    }
+
+    /// The history of a leader is durable here, or is the one the ensemble agreed on.
+    pub(crate) fn learned(&mut self) {
+        self.unexplained = false;
+        self.in_doubt = false;
+    }
+
+    /// Whether this vote of another server shows that the ensemble is older than this server's empty disk. An epoch
+    /// that this server helped to begin is none that it may have forgotten.
+    // Java votes with an empty disk, whatever the others say
+    pub(crate) fn is_belied_by(&self, server: ServerId, notification: &Notification) -> bool {
+        let epoch = notification.peer_epoch;
+        let is_older = epoch > Epoch(0) && Some(epoch) != self.accepted_since;
+        let voters = self.members.voters();
+        let concerns = server != self.me() && voters.contains(&server) && voters.contains(&self.me());
+        self.in_doubt && concerns && (notification.zxid > Zxid::ZERO || is_older)
+    }
+
+    /// Votes no more before it has learned.
+    pub(crate) fn give_up_vote(&mut self, known_by: ServerId) {
+        self.in_doubt = false;
+        self.unexplained = true;
+        self.out.push_back(Output::VoteGivenUp { known_by });
+    }
+
     /// Whether storage has answered everything.
     pub(crate) fn is_settled(&self) -> bool {
         self.in_flight == 0 && self.history.is_settled()
@@ -157,7 +192,10 @@ impl Local {
                 self.short_log = false;
                 self.history.installed(*zxid);
             }
-            StorageEvent::AcceptedEpochStored(epoch) => self.accepted_epoch = *epoch,
+            StorageEvent::AcceptedEpochStored(epoch) => {
+                self.accepted_epoch = *epoch;
+                self.accepted_since = Some(*epoch);
+            }
             StorageEvent::CurrentEpochStored(epoch) => self.current_epoch = *epoch,
             StorageEvent::SnapshotRefused(_) | StorageEvent::LogRead { .. } => {}
         }
@@ -211,14 +249,10 @@ impl Local {
         }
     }
 
-    /// Puts a configuration in force; whether this server's role or its leader is another one now.
-    // Java: QuorumPeer.processReconfig
-    pub(crate) fn activate_config(
-        &mut self,
-        config: EnsembleConfig,
-        leader: ServerId,
-        designated: Option<ServerId>,
-    ) -> bool {
+    /// Puts a configuration in force; whether this server's role or its leader is another one now. The leader is the
+    /// one it voted for: an observer may have its link to another server.
+    // Java: QuorumPeer.processReconfig, QuorumPeer.updateVote
+    pub(crate) fn activate_config(&mut self, config: EnsembleConfig, designated: Option<ServerId>) -> bool {
         if !self.config.reconfig {
             return false;
         }
@@ -232,6 +266,7 @@ impl Local {
         if former.is_same_ensemble(active) {
             return false;
         }
+        let leader = self.vote.leader;
         let moved = match designated {
             Some(designated) => designated != leader,
             None => {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use oxherd_proto::{Epoch, Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
 
 use crate::catch_up::CatchUp;
-use crate::config::{DurableState, PeerConfig};
+use crate::config::{DurableState, Past, PeerConfig};
 use crate::discovery::{Discovering, Parting, Upstream};
 use crate::dynamic_config::{EnsembleConfig, Member};
 use crate::early::Early;
@@ -61,7 +61,7 @@ impl Peer {
         let member = Member { addresses: Vec::new(), voter: true, client: None };
         let members = BTreeMap::from([(server, member)]);
         let ensemble = EnsembleConfig { members, ..EnsembleConfig::default() };
-        let state = DurableState { last_zxid: Some(last_zxid), ..DurableState::default() };
+        let state = DurableState { past: Past::Whole(last_zxid), ..DurableState::default() };
         let config = PeerConfig { commit_log_count: 0, ..PeerConfig::new(server, ensemble) };
         let mut local = Local::new(config, state);
         let leader = Leader::alone(&mut local);
@@ -151,10 +151,10 @@ impl Peer {
         self.local.members.newest()
     }
 
-    /// Whether what its disk holds is a whole history. One that started without any, or learned a part only, has no
-    /// vote before it has learned from a leader.
+    /// Whether what its disk holds is a whole history. One that learned a part only, or started without any among
+    /// others that have one, has no vote before it has learned from a leader.
     pub fn knows_history(&self) -> bool {
-        !self.local.unexplained
+        self.local.knows_history()
     }
 
     /// Last zxid given to [`Output::Deliver`] or held by the tree at the start.
@@ -375,10 +375,28 @@ impl Peer {
             self.local.close(link, reason);
             return self.unreachable(from);
         };
-        if self.adopts_config(&notification) {
-            return self.look_again();
+        let has_adopted = self.adopts_config(&notification);
+        if self.local.is_belied_by(from, &notification) {
+            self.give_up_vote(from);
+        } else if has_adopted {
+            self.look_again();
         }
-        self.notified(from, &notification);
+        if !has_adopted {
+            self.notified(from, &notification);
+        }
+    }
+
+    /// An empty disk counts no longer for a new one. A leader that this server helped to elect has to do without it.
+    fn give_up_vote(&mut self, known_by: ServerId) {
+        self.local.give_up_vote(known_by);
+        match &self.phase {
+            Phase::Looking(_) => self.look_again(),
+            Phase::Settling(_) | Phase::Stopped => {}
+            _ => {
+                self.look(None, Some(CloseReason::RoleChanged));
+                self.try_settle(self.local.now());
+            }
+        }
     }
 
     fn notified(&mut self, from: ServerId, notification: &Notification) {
@@ -417,9 +435,8 @@ impl Peer {
         let text = notification.config.as_ref().map(|text| text.to_text().into_owned());
         let Some(config) = text.and_then(|text| EnsembleConfig::parse(&text).ok()) else { return false };
         let before = self.local.members.active().clone();
-        let leader = self.local.vote.leader;
         let news = config.version > before.version;
-        self.local.activate_config(config, leader, None);
+        self.local.activate_config(config, None);
         news && !before.is_same_ensemble(self.local.members.active())
     }
 

@@ -47,7 +47,7 @@ impl Leader {
         let designated = self.designated(zxid, &config, local);
         self.learners.commit_and_activate(zxid, designated, payload, local);
         self.quorums.activate(self.last);
-        local.activate_config(config, local.me(), Some(designated));
+        local.activate_config(config, Some(designated));
         (designated != local.me()).then_some(designated)
     }
 

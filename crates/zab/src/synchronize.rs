@@ -107,7 +107,7 @@ pub(crate) fn is_gap_free(history: &History, last: Zxid, txns: &[(Zxid, Bytes)])
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::DurableState;
+    use crate::config::{DurableState, Past};
 
     fn z(epoch: i64, counter: u32) -> Zxid {
         Zxid::new(Epoch(epoch), counter)
@@ -117,7 +117,7 @@ mod tests {
     fn history() -> History {
         let recent = [z(3, 48), z(3, 49), z(3, 50), z(5, 1), z(5, 2)].map(|zxid| (zxid, Bytes::new()));
         let state = DurableState {
-            last_zxid: Some(z(5, 2)),
+            past: Past::Whole(z(5, 2)),
             log_complete_after: z(3, 10),
             recent: recent.to_vec(),
             recent_after: z(3, 47),
@@ -163,7 +163,7 @@ mod tests {
     fn txns_before_a_gap_are_not_kept() {
         let gap = [z(3, 48), z(3, 50)].map(|zxid| (zxid, Bytes::new()));
         let state = DurableState {
-            last_zxid: Some(z(3, 50)),
+            past: Past::Whole(z(3, 50)),
             recent: gap.to_vec(),
             recent_after: z(3, 47),
             ..DurableState::default()

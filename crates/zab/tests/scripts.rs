@@ -94,7 +94,7 @@ impl Script {
         Ok(())
     }
 
-    /// `disk 1 epoch=3 log=3.1,3.2 [snapshot=3.0] [accepted=3] [wiped=true]`
+    /// `disk 1 epoch=3 log=3.1,3.2 [snapshot=3.0] [accepted=3] [wiped=true] [blank=true]`
     fn disk(&mut self, args: &mut Args<'_>) -> Answer {
         let id = ServerId(args.next_pos().ok_or("which server?")?.parse()?);
         let epoch: i64 = args.lookup_parse("epoch")?.unwrap_or(0);
@@ -102,6 +102,7 @@ impl Script {
         let log = args.lookup("log").unwrap_or_default();
         let snapshot = args.lookup("snapshot");
         let wiped = args.lookup_parse("wiped")?.unwrap_or(false);
+        let blank = args.lookup_parse("blank")?.unwrap_or(false);
         let disk = &mut self.cluster()?.servers.get_mut(&id).ok_or("no such server")?.disk;
         disk.current = Epoch(epoch);
         disk.accepted = Epoch(accepted);
@@ -113,7 +114,7 @@ impl Script {
             let zxid = parse_zxid(zxid)?;
             disk.append(zxid, cluster::payload(zxid, 0));
         }
-        disk.wiped = wiped;
+        (disk.wiped, disk.blank) = (wiped, blank);
         Ok(())
     }
 

@@ -35,8 +35,8 @@ section! {
         trust_empty: bool = "snapshot.trust.empty", Property, A, Honoured, "false";
         /// Create missing data directories.
         create_dirs: bool = "datadir.autocreate", Property, M, Honoured, "true";
-        /// Begin an empty database on an empty directory; otherwise an `initialize` file is needed.
-        create_database: bool = "db.autocreate", Property, A, Honoured, "true";
+        /// Begin on an empty directory; `false` needs an `initialize` file, absent means while no other has a history.
+        create_database: Option<bool> = "db.autocreate", Property, A, Honoured, "";
         /// Keep a digest of the tree and check it on replay.
         digest: bool = "digest.enabled", Property, M, Honoured, "true";
         /// Snapshots end with the zxid they reach.

@@ -73,6 +73,33 @@ async fn an_emptied_disk_does_not_vote_until_it_has_learned() {
     votes_only_after_it_has_learned(&mut ensemble, "is empty and db.autocreate=false").await;
 }
 
+/// Members with data, of which the first one's is gone.
+async fn emptied(lines: &str) -> Ensemble {
+    let mut ensemble = Ensemble::new(lines);
+    ensemble.start();
+    write(&ensemble.members[1]).await;
+    ensemble.kill();
+    fs::remove_dir_all(ensemble.members[0].files()).expect("its data");
+    ensemble
+}
+
+#[tokio::test]
+async fn an_emptied_disk_does_not_vote_among_those_that_have_a_history() {
+    let mut ensemble = emptied("").await;
+    votes_only_after_it_has_learned(&mut ensemble, "was empty at the start, and server").await;
+}
+
+#[tokio::test]
+async fn an_emptied_disk_votes_where_the_configuration_says_so() {
+    let mut ensemble = emptied("db.autocreate=true").await;
+    for member in &mut ensemble.members[..2] {
+        member.start();
+    }
+    ensemble.wait_for_leader();
+    let said = ensemble.members[0].said();
+    assert!(!said.contains("does not vote"), "{said}");
+}
+
 #[tokio::test]
 async fn a_damaged_log_is_refused_and_when_repaired_does_not_vote_until_it_has_learned() {
     let mut ensemble = Ensemble::new("");

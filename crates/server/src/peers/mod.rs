@@ -7,6 +7,7 @@
 //! | module | holds |
 //! |---|---|
 //! | `address` | names, dialling |
+//! | `directory` | where members are, by the ensembles known |
 //! | `election_port`, `election_link` | votes |
 //! | `peer_port`, `peer_link` | leader and learners |
 //! | `listeners` | the ports themselves |
@@ -14,6 +15,7 @@
 //! | `snapshot_in` | the tree as a leader sends it |
 
 mod address;
+mod directory;
 mod election_link;
 mod election_port;
 mod listeners;
@@ -21,11 +23,14 @@ mod packets;
 mod peer_link;
 mod peer_port;
 mod snapshot_in;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::io;
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -37,6 +42,7 @@ use parking_lot::{Condvar, Mutex};
 use tracing::{info, warn};
 
 use self::address::Place;
+use self::directory::Directory;
 use self::election_port::Elections;
 use self::listeners::Listeners;
 pub(crate) use self::listeners::{PeerListeners, open};
@@ -63,8 +69,12 @@ pub(crate) trait Inbox: Debug + Send + Sync {
 pub(crate) struct PeerSettings {
     /// This server.
     pub(crate) server: ServerId,
+    /// Its data, for the operator (`dataDir`).
+    pub(crate) data_dir: PathBuf,
     /// The ensemble at the start.
     pub(crate) ensemble: EnsembleConfig,
+    /// A newer one that was proposed and kept.
+    pub(crate) ensemble_seen: Option<EnsembleConfig>,
     /// Time to connect to an election port (`cnxTimeout`).
     pub(crate) connect_timeout: Duration,
     /// Time a new election link may take to say who it is.
@@ -97,7 +107,7 @@ pub(crate) struct Peers {
     next_link: AtomicU64,
     elections: Elections,
     links: Mutex<BTreeMap<LinkId, Arc<PeerLink>>>,
-    ensemble: Mutex<EnsembleConfig>,
+    directory: Mutex<Directory>,
     /// Counts the dials of leaders: an older one gives up.
     dial_turn: AtomicU64,
     installs: Mutex<BTreeMap<LinkId, Result<Installed, String>>>,
@@ -114,7 +124,7 @@ impl Peers {
             inbox,
             next_link: AtomicU64::new(1),
             links: Mutex::new(BTreeMap::new()),
-            ensemble: Mutex::new(settings.ensemble.clone()),
+            directory: Mutex::new(Directory::new(&settings.ensemble, settings.ensemble_seen.clone())),
             dial_turn: AtomicU64::new(0),
             installs: Mutex::new(BTreeMap::new()),
             install_signal: Condvar::new(),
@@ -142,11 +152,24 @@ impl Peers {
                 }
             }
             Output::Close { link, reason } => self.close(link, &reason),
-            Output::ConfigSeen { text } => self.learn_addresses(&text),
+            Output::ConfigSeen { text } => {
+                if let Ok(config) = EnsembleConfig::parse(&text) {
+                    self.directory.lock().see(config);
+                }
+            }
             Output::ConfigActive { text } => {
-                self.learn_addresses(&text);
+                if let Ok(config) = EnsembleConfig::parse(&text) {
+                    self.directory.lock().activate(&config);
+                }
                 self.follow_own_addresses();
             }
+            Output::VoteGivenUp { known_by } => warn!(
+                "{} was empty at the start, and server {} has a history: this server does not vote until it has learned \
+                 everything from a leader; start a quorum of the other servers, and only if they are lost for good \
+                 start this one once with db.autocreate=true",
+                self.settings.data_dir.display(),
+                known_by.0
+            ),
             _ => {}
         }
     }
@@ -204,15 +227,8 @@ impl Peers {
         }
     }
 
-    /// Members may have moved, and new ones may have come; whoever is gone may still be asked.
-    fn learn_addresses(&self, text: &str) {
-        if let Ok(config) = EnsembleConfig::parse(text) {
-            self.ensemble.lock().members.extend(config.members);
-        }
-    }
-
     fn follow_own_addresses(self: &Arc<Self>) {
-        let addresses = own_addresses(&self.ensemble.lock(), self.settings.server);
+        let addresses = self.directory.lock().active(self.settings.server);
         self.elections.introduce_as(&self.settings, &addresses);
         self.listen_at(&addresses);
     }
@@ -222,10 +238,14 @@ impl Peers {
     }
 
     fn places(&self, server: ServerId, port: impl Fn(&PeerAddress) -> u16) -> Vec<Place> {
-        let ensemble = self.ensemble.lock();
-        let member = ensemble.members.get(&server);
-        let addresses = member.into_iter().flat_map(|member| &member.addresses);
-        addresses.map(|address| (address.host.clone(), port(address))).collect()
+        let addresses = self.directory.lock().all(server);
+        addresses
+            .into_iter()
+            .map(|address| {
+                let port = port(&address);
+                (address.host, port)
+            })
+            .collect()
     }
 
     /// Runs `act` on a thread of its own.

@@ -142,55 +142,22 @@ mod tests {
 
     use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
-    use std::time::Duration;
 
     use oxherd_proto::ServerId;
-    use oxherd_tree::{TreeOptions, WalkId, WalkState};
-    use oxherd_zab::{EnsembleConfig, Input, LinkKind};
+    use oxherd_zab::LinkKind;
 
     use super::*;
-    use crate::peers::{Inbox, PeerSettings};
-
-    #[derive(Debug)]
-    struct Nobody;
-
-    impl Inbox for Nobody {
-        fn give(&self, _inputs: Vec<Input>) {}
-
-        fn wait_for_room(&self, _: bool) {}
-
-        fn walk_slice(&self, _walk: WalkId, _out: &mut Vec<u8>) -> Option<WalkState> {
-            None
-        }
-
-        fn end_walk(&self, _walk: WalkId) {}
-    }
-
-    fn peers() -> Arc<Peers> {
-        let settings = PeerSettings {
-            server: ServerId(1),
-            ensemble: EnsembleConfig::parse("server.1=a:1:2\nserver.2=b:1:2").unwrap(),
-            connect_timeout: Duration::from_secs(1),
-            hello_timeout: Duration::from_secs(1),
-            leader_pause: Duration::from_millis(100),
-            several_addresses: false,
-            keep_alive: false,
-            listen_everywhere: false,
-            observer_master_port: 0,
-            field_len_max: 1024,
-            queue_bytes_max: 1 << 20,
-            tree: TreeOptions::default(),
-            tree_silence: Duration::from_millis(50),
-        };
-        Peers::new(settings, Arc::new(Nobody))
-    }
+    use crate::peers::tests::peers;
 
     #[test]
     fn a_leader_that_falls_silent_within_its_tree_is_not_waited_for() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let leader = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().unwrap();
-        let (peers, link) = (peers(), PeerLink::new(LinkId(7), LinkKind::Leader(ServerId(2)), socket));
+        let (peers, link) = (
+            peers("server.1=a:1:2\nserver.2=b:1:2").0,
+            PeerLink::new(LinkId(7), LinkKind::Leader(ServerId(2)), socket),
+        );
         peers.links.lock().insert(
             LinkId(7),
             Arc::new(PeerLink::new(LinkId(7), LinkKind::Leader(ServerId(2)), leader.try_clone().unwrap())),

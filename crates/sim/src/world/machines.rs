@@ -63,12 +63,6 @@ fn layout() -> Layout {
 }
 
 impl World {
-    /// Says that the empty disk is meant.
-    pub(super) fn mark_initialized(&mut self, id: ServerId) {
-        let path = Path::new(DATA_DIR).join("initialize");
-        self.machine(id).disk.write_file(&path, b"").expect("a new disk takes a file");
-    }
-
     // ---- life and death
 
     pub(super) fn start(&mut self, id: ServerId) -> Check {

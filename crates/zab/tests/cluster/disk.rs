@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use oxherd_proto::{Epoch, Zxid};
-use oxherd_zab::{DurableState, StorageCommand, StorageEvent};
+use oxherd_zab::{DurableState, Past, StorageCommand, StorageEvent};
 
 #[derive(Default)]
 pub(crate) struct Disk {
@@ -15,6 +15,8 @@ pub(crate) struct Disk {
     pub(crate) current: Epoch,
     /// Empty, and nobody said that it may be.
     pub(crate) wiped: bool,
+    /// Nobody said whether it may be empty, and as long as it is it counts as `Past::Empty`.
+    pub(crate) blank: bool,
 }
 
 impl Disk {
@@ -37,8 +39,14 @@ impl Disk {
         let log: Vec<_> = self.log.iter().map(|(zxid, payload)| (*zxid, payload.clone())).collect();
         let first = log.len().saturating_sub(recent_max);
         let recent_after = if first == 0 { self.snapshot_zxid } else { log[first - 1].0 };
+        let is_empty = self.last() == Zxid::ZERO && self.current == Epoch(0);
+        let past = match () {
+            () if self.wiped => Past::Unknown,
+            () if self.blank && is_empty => Past::Empty,
+            () => Past::Whole(self.last()),
+        };
         DurableState {
-            last_zxid: (!self.wiped).then(|| self.last()),
+            past,
             accepted_epoch: self.accepted,
             current_epoch: self.current,
             log_complete_after: self.snapshot_zxid,
