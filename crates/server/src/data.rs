@@ -109,8 +109,8 @@ fn durable_state(
 
 fn incomplete_alone(layout: &Layout) -> StorageError {
     StorageError::Refused(format!(
-        "acknowledged txns are missing here, and this server has no ensemble to learn them from: put back a backup, \
-         or remove {} to serve what is there",
+        "acknowledged txns or epochs are missing here, and this server has no ensemble to learn them from: put back \
+         a backup, or remove {} to serve what is there",
         layout.incomplete_path().display()
     ))
 }

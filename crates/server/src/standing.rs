@@ -18,7 +18,7 @@ const CONFIG_PATH: &[u8] = b"/zookeeper/config";
 /// Why a member must not vote.
 #[derive(Debug, PartialEq, Eq)]
 enum Doubt {
-    /// It is noted that acknowledged txns are missing.
+    /// It is noted that acknowledged txns or epochs are missing.
     Incomplete,
     /// There is nothing, and nobody said that this is right.
     Empty,
@@ -42,8 +42,8 @@ pub(crate) fn may_vote(
     let dir = layout.snap_dir.display();
     match doubt {
         Doubt::Incomplete => warn!(
-            "acknowledged txns are missing in {dir}: this server does not vote until it has learned everything from \
-             a leader; if no other server has more, remove {}, and its data counts as it is",
+            "acknowledged txns or epochs are missing in {dir}: this server does not vote until it has learned \
+             everything from a leader; if no other server has more, remove {}, and its data counts as it is",
             layout.incomplete_path().display()
         ),
         Doubt::Empty => warn!(

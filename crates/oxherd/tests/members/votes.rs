@@ -100,7 +100,26 @@ async fn a_damaged_log_is_refused_and_when_repaired_does_not_vote_until_it_has_l
     let (code, said) = repair(&member.configuration(), &["--apply"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("LOST HERE") && said.contains("does not vote"), "{said}");
-    votes_only_after_it_has_learned(&mut ensemble, "acknowledged txns are missing").await;
+    votes_only_after_it_has_learned(&mut ensemble, "acknowledged txns or epochs are missing").await;
+    assert!(!ensemble.members[0].files().join("oxherd.incomplete").exists());
+}
+
+#[tokio::test]
+async fn forgotten_epochs_are_refused_and_when_repaired_it_does_not_vote_until_it_has_learned() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    write(&ensemble.members[1]).await;
+    ensemble.kill();
+    let member = &ensemble.members[0];
+    for name in ["acceptedEpoch", "currentEpoch"] {
+        fs::write(member.files().join(name), "0").expect("a file");
+    }
+    let (code, said) = member.start_in_vain();
+    assert_eq!(code, Some(10), "{said}");
+    let (code, said) = repair(&member.configuration(), &["--apply"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("no txn is lost") && said.contains("does not vote"), "{said}");
+    votes_only_after_it_has_learned(&mut ensemble, "acknowledged txns or epochs are missing").await;
     assert!(!ensemble.members[0].files().join("oxherd.incomplete").exists());
 }
 
