@@ -123,14 +123,19 @@ async fn forgotten_epochs_are_refused_and_when_repaired_it_does_not_vote_until_i
     assert!(!ensemble.members[0].files().join("oxherd.incomplete").exists());
 }
 
-#[test]
-fn epochs_of_different_times_are_refused() {
-    let ensemble = Ensemble::new("");
+#[tokio::test]
+async fn epochs_of_different_times_are_refused() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    write(&ensemble.members[1]).await;
+    ensemble.kill();
     let member = &ensemble.members[0];
-    fs::create_dir_all(member.files()).expect("a directory");
-    for (accepted, current, reason) in
-        [("3", "5", "older than the current one"), ("5", "five", "is no epoch"), ("", "5", "is no epoch")]
-    {
+    for (accepted, current, reason) in [
+        ("3", "5", "older than the current one"),
+        ("0", "0", "the current epoch (0) is older than that of the last zxid (0x1"),
+        ("5", "five", "is no epoch"),
+        ("", "5", "is no epoch"),
+    ] {
         fs::write(member.files().join("acceptedEpoch"), accepted).expect("a file");
         fs::write(member.files().join("currentEpoch"), current).expect("a file");
         let (code, said) = member.start_in_vain();
