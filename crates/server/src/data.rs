@@ -73,7 +73,11 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
         end_orphans(&mut tree, &sessions);
     }
     let unexplained = durable.as_ref().is_some_and(|durable| durable.last_zxid.is_none());
-    if recovery.snapshot.is_none() && !unexplained {
+    let is_moved = is_member && !unexplained && standing::is_foreign(config, &tree);
+    if (recovery.snapshot.is_none() && !unexplained) || is_moved {
+        if is_member {
+            standing::name_ensemble(config, &mut tree);
+        }
         // The original refuses logs without any snapshot beside them, so there is one from the start.
         snapshot_thread::write_first(config, &layout, &mut tree, &sessions)
             .map_err(|error| unusable(data_dir, &error))?;

@@ -107,4 +107,8 @@ async fn data_of_another_ensemble_does_not_vote() {
     }
     ensemble.start();
     create(&ensemble.members[0], "/moved").await;
+    // Once is enough.
+    ensemble.kill();
+    ensemble.start();
+    create(&ensemble.members[0], "/still-there").await;
 }
