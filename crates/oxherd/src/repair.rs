@@ -247,7 +247,12 @@ fn plan_lines(out: &mut String, survey: &Survey, plan: &Repair, done: bool) {
         let _ = writeln!(out, "  keep {first} to {last}, written anew into {}", path.display());
     }
     if let Some((accepted, current)) = plan.epochs {
-        let _ = writeln!(out, "  write acceptedEpoch {} and currentEpoch {}", accepted.0, current.0);
+        let _ = writeln!(
+            out,
+            "  write acceptedEpoch {} and currentEpoch {}, the least that the history allows: what this member has\n  \
+             promised to leaders is not known",
+            accepted.0, current.0
+        );
     }
     match plan.lost {
         None => out.push_str("  no txn is lost\n"),
@@ -258,7 +263,7 @@ fn plan_lines(out: &mut String, survey: &Survey, plan: &Repair, done: bool) {
             );
         }
     }
-    if survey.is_member() && (plan.lost.is_some() || plan.mark_incomplete) {
+    if survey.is_member() && (plan.lost.is_some() || plan.epochs.is_some() || plan.mark_incomplete) {
         out.push_str(
             "  this member then does not vote until it has learned everything from a leader, as with an empty\n  \
              directory, which is as safe: the others have what was acknowledged. If none of them has more than\n  \

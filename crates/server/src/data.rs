@@ -77,7 +77,11 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
         end_orphans(&mut tree, &sessions, &written);
     }
     let unexplained = durable.as_ref().is_some_and(|durable| durable.past == Past::Unknown);
-    if recovery.snapshot.is_none() && !unexplained {
+    let is_moved = is_member && !unexplained && standing::is_foreign(config, &tree);
+    if (recovery.snapshot.is_none() && !unexplained) || is_moved {
+        if is_member {
+            standing::name_ensemble(config, &mut tree);
+        }
         // The original refuses logs without any snapshot beside them, so there is one from the start.
         snapshot_thread::write_first(config, &layout, &mut tree, &sessions)
             .map_err(|error| unusable(data_dir, &error))?;
@@ -114,8 +118,8 @@ fn durable_state(
 
 fn incomplete_alone(layout: &Layout) -> StorageError {
     StorageError::Refused(format!(
-        "acknowledged txns are missing here, and this server has no ensemble to learn them from: put back a backup, \
-         or remove {} to serve what is there",
+        "acknowledged txns or epochs are missing here, and this server has no ensemble to learn them from: put back \
+         a backup, or remove {} to serve what is there",
         layout.incomplete_path().display()
     ))
 }

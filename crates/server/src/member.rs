@@ -1,5 +1,6 @@
 //! A server as a member of its ensemble: what the configuration says about peers.
 
+use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use tracing::warn;
 use crate::driver::Driver;
 use crate::membership;
 use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers};
-use crate::server::StartError;
+use crate::server::{IN_USE_ADVICE, StartError};
 use crate::settings;
 
 /// Pause between two attempts to open the election port.
@@ -39,10 +40,10 @@ pub(crate) fn listen(
     let mut listeners = PeerListeners::default();
     for address in &member.addresses {
         let host = (!config.quorum.listen_everywhere).then_some(address.host.as_str());
-        listeners.peer.push(open(host, address.quorum_port)?);
+        listeners.peer.push(open(config, host, address.quorum_port)?);
         listeners.election.push(open_election(config, host, address.election_port)?);
         if let Some(port) = observer_master_port(config) {
-            listeners.observer_master.push(open(host, port)?);
+            listeners.observer_master.push(open(config, host, port)?);
         }
         if host.is_none() {
             break;
@@ -51,9 +52,31 @@ pub(crate) fn listen(
     Ok(Some(listeners))
 }
 
-fn open(host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
+fn open(config: &Config, host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
     let address = format!("{}:{port}", host.unwrap_or("*"));
-    peers::open(host, port).map_err(|source| StartError::Listen { address, source })
+    peers::open(host, port).map_err(|source| {
+        let advice = listen_advice(config, source.kind());
+        StartError::Listen { address, source, advice }
+    })
+}
+
+/// A member whose `myid` is that of another one tries to listen where that one should.
+fn listen_advice(config: &Config, reason: io::ErrorKind) -> String {
+    let Some(id) = config.server_id else { return IN_USE_ADVICE.to_owned() };
+    let line = config.membership.members.get(&id).map(|member| format!("server.{}={member}", id.0));
+    let line = line.unwrap_or_default();
+    let (number, file) = (id.0, config.storage.data_dir.join("myid"));
+    let file = file.display();
+    match reason {
+        io::ErrorKind::AddrNotAvailable => format!(
+            "myid says {number}, whose line {line} is not an address of this machine: check {file}, or behind a NAT \
+             set quorumListenOnAllIPs=true"
+        ),
+        io::ErrorKind::AddrInUse => {
+            format!("{IN_USE_ADVICE} myid says {number}, whose line is {line}: check {file}")
+        }
+        _ => format!("check the line {line}"),
+    }
 }
 
 /// Whoever held the election port may be about to end, as in a restart: it is tried again.
@@ -66,7 +89,7 @@ fn open_election(config: &Config, host: Option<&str>, port: u16) -> Result<TcpLi
     };
     loop {
         failures += 1;
-        match open(host, port) {
+        match open(config, host, port) {
             Err(error) if attempts_max == 0 || failures < attempts_max => {
                 warn!(%error, "trying the election port again");
                 std::thread::sleep(BIND_PAUSE);

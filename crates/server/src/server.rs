@@ -32,6 +32,9 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A member's timers may come nearer while one is waited for, as in an election.
 const MEMBER_PAUSE: Duration = Duration::from_millis(20);
 
+/// What is most often wrong with a port.
+pub(crate) const IN_USE_ADVICE: &str = "is another server running there?";
+
 /// Why a server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -50,12 +53,14 @@ pub enum StartError {
     #[error("{0}")]
     Recovery(String),
     /// A port cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    #[error("cannot listen on {address}: {source}; {advice}")]
     Listen {
         /// Where.
         address: String,
         /// Why.
         source: io::Error,
+        /// What to check.
+        advice: String,
     },
     /// Threads cannot be started.
     #[error("cannot start threads: {0}")]
@@ -187,9 +192,13 @@ fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
     let Some(port) = config.client_port.port else { return Ok(None) };
     let host = config.client_port.address.clone();
     let shown = format!("{}:{port}", host.as_deref().unwrap_or("*"));
-    bind(host.as_deref(), port, backlog(config))
-        .map(Some)
-        .map_err(|source| StartError::Listen { address: shown, source })
+    bind(host.as_deref(), port, backlog(config)).map(Some).map_err(|source| {
+        let advice = match source.kind() {
+            io::ErrorKind::AddrNotAvailable => "is clientPortAddress an address of this machine?",
+            _ => IN_USE_ADVICE,
+        };
+        StartError::Listen { address: shown, source, advice: advice.to_owned() }
+    })
 }
 
 /// Without an address: every IPv6 and IPv4 address, or every IPv4 address where there is no IPv6.

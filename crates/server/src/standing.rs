@@ -12,13 +12,15 @@ use oxherd_tree::Tree;
 use oxherd_zab::{EnsembleConfig, Past};
 use tracing::{info, warn};
 
+use crate::driver::Driver;
+
 /// Where the tree keeps the list of members.
 const CONFIG_PATH: &[u8] = b"/zookeeper/config";
 
 /// Why a member must not vote, or not without more ado.
 #[derive(Debug, PartialEq, Eq)]
 enum Doubt {
-    /// It is noted that acknowledged txns are missing.
+    /// It is noted that acknowledged txns or epochs are missing.
     Incomplete,
     /// There is nothing, and `db.autocreate=false` says that this is wrong.
     Empty,
@@ -52,8 +54,8 @@ pub(crate) fn past(
             return Ok(Past::Empty);
         }
         Doubt::Incomplete => warn!(
-            "acknowledged txns are missing in {dir}: this server does not vote until it has learned everything from \
-             a leader; if no other server has more, remove {}, and its data counts as it is",
+            "acknowledged txns or epochs are missing in {dir}: this server does not vote until it has learned \
+             everything from a leader; if no other server has more, remove {}, and its data counts as it is",
             layout.incomplete_path().display()
         ),
         Doubt::Empty => warn!(
@@ -91,10 +93,27 @@ fn doubt(
             None => (current == Epoch(0)).then_some(Doubt::New),
         });
     }
-    let known = tree.and_then(|tree| tree.node(CONFIG_PATH)).and_then(|node| node.data());
-    let known = String::from_utf8_lossy(known.unwrap_or_default()).into_owned();
-    let foreign = if is_meant { None } else { foreign(&known, &config.membership.to_string(), &look_up) };
+    let foreign = tree.filter(|_| !is_meant).and_then(|tree| foreign_servers(config, tree));
     Ok(foreign.map(Doubt::Foreign))
+}
+
+/// Whether the data names none of the machines of this configuration; one that may vote nevertheless was moved.
+pub(crate) fn is_foreign(config: &Config, tree: &Tree) -> bool {
+    foreign_servers(config, tree).is_some()
+}
+
+/// Notes whose data it is, so that another ensemble's is told apart from the first snapshot on, and that of moved
+/// servers counts at the next start too. In memory; every role does it again.
+// Java: QuorumPeerMain.runFromConfig, which does it before the first snapshot
+pub(crate) fn name_ensemble(config: &Config, tree: &mut Tree) {
+    let (text, version) = (config.membership.to_string(), config.membership.version);
+    tree.set_config_node(text.as_bytes(), Zxid(version), Driver::now().unix_ms);
+}
+
+fn foreign_servers(config: &Config, tree: &Tree) -> Option<String> {
+    let known = tree.node(CONFIG_PATH).and_then(|node| node.data());
+    let known = String::from_utf8_lossy(known.unwrap_or_default()).into_owned();
+    foreign(&known, &config.membership.to_string(), &look_up)
 }
 
 /// The servers of a list that shares no machine with this configuration; nothing when it shares one, be it under

@@ -4,7 +4,7 @@
 //! dataDir/myid                      decimal number of the server
 //! dataDir/initialize                an empty tree is meant, not lost
 //! dataDir/version-2/                snapshots, acceptedEpoch, currentEpoch
-//! dataDir/version-2/oxherd.incomplete   acknowledged txns are missing: learn from a leader before voting
+//! dataDir/version-2/oxherd.incomplete   acknowledged txns or epochs are missing: learn before voting
 //! dataLogDir/version-2/             logs
 //! ```
 
@@ -90,17 +90,17 @@ impl Layout {
         Ok(found)
     }
 
-    /// The file that says that acknowledged txns are missing here.
+    /// The file that says that acknowledged txns or epochs are missing here.
     pub fn incomplete_path(&self) -> PathBuf {
         self.snap_dir.join(INCOMPLETE)
     }
 
-    /// Whether acknowledged txns are missing here, so that this member must not vote with what it has.
+    /// Whether acknowledged txns or epochs are missing here, so that this member must not vote with what it has.
     pub fn is_incomplete<D: Disk>(&self, disk: &D) -> Result<bool, StorageError> {
         has_entry(disk, &self.snap_dir, INCOMPLETE)
     }
 
-    /// Notes durably that acknowledged txns are missing, or that they are there again.
+    /// Notes durably that acknowledged txns or epochs are missing, or that they are there again.
     pub fn set_incomplete<D: Disk>(&self, disk: &D, incomplete: bool) -> Result<(), StorageError> {
         let path = self.incomplete_path();
         match (self.is_incomplete(disk)?, incomplete) {

@@ -25,9 +25,9 @@ pub struct Repair {
     pub move_aside: Vec<PathBuf>,
     /// Txns to write anew into a file of the log: its path, the first and the last.
     pub rewrite: Option<(PathBuf, Zxid, Zxid)>,
-    /// Epochs to write.
+    /// Epochs to write, accepted and current: the least that the history allows. What was promised is not known.
     pub epochs: Option<(Epoch, Epoch)>,
-    /// Whether to note that acknowledged txns are missing, so that this member learns before it votes.
+    /// Whether to note that acknowledged txns or epochs are missing, so that this member learns before it votes.
     pub mark_incomplete: bool,
     /// The txns that are given up: the first and the last that is known of.
     pub lost: Option<(Zxid, Zxid)>,
@@ -63,7 +63,9 @@ impl Repair {
         }
         let all = survey.lost();
         repair.lost = all.map(|(_, end)| (last.next(), end)).filter(|(first, end)| first <= end);
-        repair.mark_incomplete = survey.is_member() && !survey.incomplete && repair.lost.is_some();
+        // With an epoch that is only guessed, one that was promised could be used twice and an older history win.
+        let has_forgotten = repair.lost.is_some() || repair.epochs.is_some();
+        repair.mark_incomplete = survey.is_member() && !survey.incomplete && has_forgotten;
         Ok(repair)
     }
 

@@ -31,7 +31,7 @@ pub struct Survey {
     pub current: Result<Option<Epoch>, String>,
     /// The number in `myid`, when it is that of a member of an ensemble.
     pub member: Option<ServerId>,
-    /// Whether it is noted that acknowledged txns are missing.
+    /// Whether it is noted that acknowledged txns or epochs are missing.
     pub incomplete: bool,
     /// The snapshot that a start takes; `None` when there is none to take.
     pub base: Option<Zxid>,

@@ -194,7 +194,10 @@ async fn a_member_is_marked_so_that_it_learns_before_it_votes() {
     // Alone it is not served as if nothing had happened.
     let (code, said) = place.start_in_vain();
     assert_eq!(code, Some(10), "{said}");
-    assert!(said.contains("acknowledged txns are missing") && said.contains("oxherd.incomplete"), "{said}");
+    assert!(
+        said.contains("acknowledged txns or epochs are missing") && said.contains("oxherd.incomplete"),
+        "{said}"
+    );
 }
 
 #[tokio::test]
@@ -206,9 +209,20 @@ async fn epochs_that_cannot_be_read_are_written_anew() {
     let (code, said) = repair(&place, &[]);
     assert_eq!(code, Some(10), "{said}");
     assert!(said.contains("acceptedEpoch UNREADABLE") && said.contains("is no epoch"), "{said}");
+    assert_eq!(json(&place, &[]).1["plan"]["mark_incomplete"], true);
     let (code, said) = repair(&place, &["--apply"]);
     assert_eq!(code, Some(0), "{said}");
     assert_eq!(fs::read_to_string(place.data().join("acceptedEpoch")).expect("a file"), "4");
+    // It may have promised a later epoch, so it must not vote with this one.
+    for part in ["no txn is lost", "promised to leaders is not known", "does not vote until"] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let after = said.split("afterwards:").nth(1).expect("it was applied");
+    assert!(after.contains("good"), "{said}");
+    assert!(place.data().join("oxherd.incomplete").exists(), "{said}");
+    let (code, said) = repair(&place, &[]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("marked as incomplete"), "{said}");
 }
 
 #[test]

@@ -32,6 +32,34 @@ fn a_number_that_is_missing_or_wrong_is_refused_with_2_and_its_file() {
     }
 }
 
+/// A server with the number of another member, which lives elsewhere or on the same machine.
+#[test]
+fn the_number_of_another_member_is_refused_with_that_members_line_and_the_file() {
+    let mut ensemble = Ensemble::new("");
+    let text = fs::read_to_string(ensemble.members[0].configuration()).expect("a file");
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("server.")).collect();
+    ensemble.members[1].start();
+    ensemble.members[1].wait_for("recovered");
+    let double = &ensemble.members[0];
+    let file = double.data().join("myid");
+    fs::write(&file, "2\n").expect("a file");
+    let elsewhere = lines.join("\n").replace("server.2=127.0.0.1", "server.2=192.0.2.7");
+    for (lines, line, reason) in [
+        (lines.join("\n"), "server.2=127.0.0.1", "is another server running there?"),
+        (elsewhere, "server.2=192.0.2.7", "is not an address of this machine"),
+    ] {
+        double.configure(&format!("{lines}\n"));
+        let (code, said) = double.start_in_vain();
+        assert!(code.is_some_and(|code| code > 0), "{said}");
+        let errors: Vec<&str> = said.lines().filter(|line| line.contains("ERROR")).collect();
+        let check = format!("check {}", file.display());
+        assert_eq!(errors.len(), 1, "{said}");
+        for part in ["myid says 2", line, reason, &check] {
+            assert!(errors[0].contains(part), "{part}: {said}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_second_server_with_a_number_is_named_and_the_ensemble_serves_on() {
     let mut ensemble = Ensemble::new("");
@@ -107,4 +135,8 @@ async fn data_of_another_ensemble_does_not_vote() {
     }
     ensemble.start();
     create(&ensemble.members[0], "/moved").await;
+    // Once is enough.
+    ensemble.kill();
+    ensemble.start();
+    create(&ensemble.members[0], "/still-there").await;
 }

@@ -127,18 +127,71 @@ async fn a_damaged_log_is_refused_and_when_repaired_does_not_vote_until_it_has_l
     let (code, said) = repair(&member.configuration(), &["--apply"]);
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("LOST HERE") && said.contains("does not vote"), "{said}");
-    votes_only_after_it_has_learned(&mut ensemble, "acknowledged txns are missing").await;
+    votes_only_after_it_has_learned(&mut ensemble, "acknowledged txns or epochs are missing").await;
     assert!(!ensemble.members[0].files().join("oxherd.incomplete").exists());
 }
 
-#[test]
-fn epochs_of_different_times_are_refused() {
-    let ensemble = Ensemble::new("");
+#[tokio::test]
+async fn forgotten_epochs_are_refused_and_when_repaired_it_does_not_vote_until_it_has_learned() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    write(&ensemble.members[1]).await;
+    ensemble.kill();
     let member = &ensemble.members[0];
-    fs::create_dir_all(member.files()).expect("a directory");
-    for (accepted, current, reason) in
-        [("3", "5", "older than the current one"), ("5", "five", "is no epoch"), ("", "5", "is no epoch")]
-    {
+    for name in ["acceptedEpoch", "currentEpoch"] {
+        fs::write(member.files().join(name), "0").expect("a file");
+    }
+    let (code, said) = member.start_in_vain();
+    assert_eq!(code, Some(10), "{said}");
+    let (code, said) = repair(&member.configuration(), &["--apply"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("no txn is lost") && said.contains("does not vote"), "{said}");
+    votes_only_after_it_has_learned(&mut ensemble, "acknowledged txns or epochs are missing").await;
+    assert!(!ensemble.members[0].files().join("oxherd.incomplete").exists());
+}
+
+#[tokio::test]
+async fn data_of_another_ensemble_does_not_vote_until_it_has_learned() {
+    let mut other = Ensemble::new("");
+    for member in &other.members {
+        let text = fs::read_to_string(member.configuration()).expect("a file");
+        let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("server.")).collect();
+        member.configure(&format!("{}\n", lines.join("\n").replace("127.0.0.1", "127.0.0.2")));
+    }
+    other.start();
+    // More than the ensemble it comes to has.
+    for number in 0..2 * NODES {
+        let client = other.members[0].session().await;
+        let path = format!("/other{number}");
+        client.create(&path, None, open_acl(), CreateMode::Persistent).await.expect("it serves");
+    }
+    other.kill();
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    write(&ensemble.members[1]).await;
+    ensemble.kill();
+    let files = ensemble.members[0].files();
+    fs::remove_dir_all(&files).expect("its data");
+    fs::rename(other.members[0].files(), &files).expect("it is moved");
+    votes_only_after_it_has_learned(&mut ensemble, "holds data of another ensemble").await;
+    let client = ensemble.members[0].session().await;
+    let names = client.get_children("/", false).await.expect("it serves");
+    assert!(names.iter().all(|name| !name.starts_with("other")), "{names:?}");
+}
+
+#[tokio::test]
+async fn epochs_of_different_times_are_refused() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    write(&ensemble.members[1]).await;
+    ensemble.kill();
+    let member = &ensemble.members[0];
+    for (accepted, current, reason) in [
+        ("3", "5", "older than the current one"),
+        ("0", "0", "the current epoch (0) is older than that of the last zxid (0x1"),
+        ("5", "five", "is no epoch"),
+        ("", "5", "is no epoch"),
+    ] {
         fs::write(member.files().join("acceptedEpoch"), accepted).expect("a file");
         fs::write(member.files().join("currentEpoch"), current).expect("a file");
         let (code, said) = member.start_in_vain();
