@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use oxherd_proto::{Epoch, Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
+use oxherd_proto::{
+    DecodeError, Epoch, Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid,
+};
 
 use crate::catch_up::CatchUp;
 use crate::config::{DurableState, Past, PeerConfig};
@@ -370,10 +372,15 @@ impl Peer {
     fn notification(&mut self, link: LinkId, body: Bytes) {
         let from = self.local.reach.iter().find(|(_, reach)| **reach == Reach::Up(link));
         let Some(from) = from.map(|(server, _)| *server) else { return };
-        let Ok(notification) = Notification::decode(body) else {
-            let reason = CloseReason::Misbehaved(format!("a torn notification from server {from}"));
-            self.local.close(link, reason);
-            return self.unreachable(from);
+        let notification = match Notification::decode(body) {
+            Ok(notification) => notification,
+            // A release to come may know more states.
+            Err(DecodeError::Unknown { .. }) => return,
+            Err(_) => {
+                let reason = CloseReason::Misbehaved(format!("a torn notification from server {from}"));
+                self.local.close(link, reason);
+                return self.unreachable(from);
+            }
         };
         let has_adopted = self.adopts_config(&notification);
         if self.local.is_belied_by(from, &notification) {
