@@ -58,9 +58,16 @@ impl Notification {
         out.into()
     }
 
-    /// Reads the forms of 28 and 40 bytes and version 2.
+    /// Whole length of the form of 3.4, whose version field counts for nothing.
+    const LEN_OLD: usize = 40;
+
+    /// Reads the forms of 28 and 40 bytes, which count as version 0, and version 2.
+    ///
+    /// Errors: [`DecodeError::Unknown`] for a state nobody knows, whatever follows; the message is to be passed over.
+    /// Any other error is a torn message.
     // Java: FastLeaderElection.Messenger.WorkerReceiver.run
     pub fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let is_old = bytes.len() == Self::LEN_OLD;
         let mut input = Input::new(bytes);
         let code = i32::decode(&mut input)?;
         let state = match code {
@@ -74,7 +81,7 @@ impl Notification {
         let zxid = Zxid::decode(&mut input)?;
         let election_epoch = i64::decode(&mut input)?;
         let peer_epoch = if input.remaining() == 0 { zxid.epoch() } else { Epoch::decode(&mut input)? };
-        let version = if input.remaining() >= 4 { i32::decode(&mut input)? } else { 0 };
+        let version = if !is_old && input.remaining() >= 4 { i32::decode(&mut input)? } else { 0 };
         let config = if version >= 2 { Some(Str::decode(&mut input)?) } else { None };
         Ok(Self { state, leader, zxid, election_epoch, peer_epoch, version, config })
     }
@@ -155,5 +162,60 @@ impl ElectionHello {
         *input = ahead;
         let text = String::from_utf8_lossy(&text);
         Ok(Some(Self { server, addresses: text.split('|').map(str::to_owned).collect() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vote(state: i32) -> Vec<u8> {
+        let mut bytes = state.to_be_bytes().to_vec();
+        for field in [3, 0x5_0000_0007, 9_i64] {
+            bytes.extend_from_slice(&field.to_be_bytes());
+        }
+        bytes
+    }
+
+    fn is_vote(found: Result<Notification, DecodeError>, peer_epoch: i64) {
+        let vote = Notification {
+            state: PeerState::Leading,
+            leader: ServerId(3),
+            zxid: Zxid(0x5_0000_0007),
+            election_epoch: 9,
+            peer_epoch: Epoch(peer_epoch),
+            version: 0,
+            config: None,
+        };
+        assert_eq!(found, Ok(vote));
+    }
+
+    #[test]
+    fn the_form_of_28_bytes_has_its_epoch_in_the_zxid() {
+        is_vote(Notification::decode(vote(2).into()), 5);
+    }
+
+    #[test]
+    fn the_form_of_40_bytes_is_of_version_0_whatever_it_says() {
+        let mut bytes = vote(2);
+        bytes.extend_from_slice(&6_i64.to_be_bytes());
+        for said in [0, 1, 2_i32] {
+            is_vote(Notification::decode([&bytes[..], &said.to_be_bytes()].concat().into()), 6);
+        }
+    }
+
+    #[test]
+    fn a_state_nobody_knows_is_told_from_a_torn_message() {
+        for code in [4, -1] {
+            let error = Notification::decode(vote(code).into());
+            assert_eq!(error, Err(DecodeError::Unknown { what: "peer state", code: i64::from(code) }));
+        }
+        for len in [0, 27, 31] {
+            let mut bytes = vote(2);
+            bytes.resize(len, 0);
+            assert!(
+                matches!(Notification::decode(bytes.into()), Err(error) if !matches!(error, DecodeError::Unknown { .. }))
+            );
+        }
     }
 }

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 use bytes::Bytes;
-use oxherd_proto::{Epoch, Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid};
+use oxherd_proto::{
+    DecodeError, Epoch, Id, Notification, PeerState, QuorumPacket, ServerId, SessionId, Zxid,
+};
 
 use crate::catch_up::CatchUp;
 use crate::config::{DurableState, Past, PeerConfig};
@@ -359,8 +361,13 @@ impl Peer {
         }
     }
 
+    /// Nobody waits for the vote of a server that is in no list, and it may have another number next time.
     fn unreachable(&mut self, server: ServerId) {
-        self.local.reach.insert(server, Reach::Dead);
+        if self.local.members.has(server) {
+            self.local.reach.insert(server, Reach::Dead);
+        } else {
+            self.local.reach.remove(&server);
+        }
         if let Phase::Looking(looking) = &mut self.phase {
             let decided = looking.link_down(&mut self.local);
             self.decided(decided);
@@ -370,10 +377,15 @@ impl Peer {
     fn notification(&mut self, link: LinkId, body: Bytes) {
         let from = self.local.reach.iter().find(|(_, reach)| **reach == Reach::Up(link));
         let Some(from) = from.map(|(server, _)| *server) else { return };
-        let Ok(notification) = Notification::decode(body) else {
-            let reason = CloseReason::Misbehaved(format!("a torn notification from server {from}"));
-            self.local.close(link, reason);
-            return self.unreachable(from);
+        let notification = match Notification::decode(body) {
+            Ok(notification) => notification,
+            // A release to come may know more states.
+            Err(DecodeError::Unknown { .. }) => return,
+            Err(_) => {
+                let reason = CloseReason::Misbehaved(format!("a torn notification from server {from}"));
+                self.local.close(link, reason);
+                return self.unreachable(from);
+            }
         };
         let has_adopted = self.adopts_config(&notification);
         if self.local.is_belied_by(from, &notification) {
@@ -681,5 +693,29 @@ impl Peer {
             self.local.out = VecDeque::new();
         }
         self.local.set_role(Role::Stopped { failed });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_kept_of_who_is_in_no_list_and_has_gone() {
+        let ensemble = EnsembleConfig::parse("server.1=a:1:2\nserver.2=b:1:2").unwrap();
+        let state = DurableState { past: Past::Whole(Zxid::ZERO), ..DurableState::default() };
+        let mut peer = Peer::new(PeerConfig::new(ServerId(1), ensemble), state);
+        let now = Instant::now();
+        let ids = [2, -1, -2, -3, 77];
+        for (link, id) in (1..).map(LinkId).zip(ids) {
+            peer.handle(now, Input::LinkUp { link, kind: LinkKind::Election(ServerId(id)) });
+        }
+        assert_eq!(peer.local.reach.len(), ids.len());
+        for link in (1..=5).map(LinkId) {
+            peer.handle(now, Input::LinkDown { link });
+        }
+        peer.handle(now, Input::DialFailed { kind: LinkKind::Election(ServerId(78)) });
+        let reach: Vec<_> = peer.local.reach.iter().collect();
+        assert_eq!(reach, [(&ServerId(2), &Reach::Dead)]);
     }
 }

@@ -73,6 +73,11 @@ impl Members {
         news
     }
 
+    /// Whether a server is in the configuration in force or in the newest one.
+    pub(crate) fn has(&self, server: ServerId) -> bool {
+        [self.active(), self.newest()].into_iter().any(|config| config.members.contains_key(&server))
+    }
+
     /// Whether a change is under way.
     pub(crate) fn is_changing(&self) -> bool {
         self.seen.is_some()

@@ -160,13 +160,15 @@ impl Script {
         Ok(())
     }
 
-    /// `notify from=1 to=2 state=looking round=3 vote=1 epoch=0 zxid=0.0`
+    /// `notify from=1 to=2 state=looking round=3 vote=1 epoch=0 zxid=0.0 [len=28|40]`: with a length the older form.
     fn notify(&mut self, args: &mut Args<'_>) -> Answer {
         let number = |args: &mut Args<'_>, key: &str| -> Result<i64, Box<dyn Error>> {
             Ok(args.lookup_parse(key)?.unwrap_or(0))
         };
         let (from, to) = (ServerId(number(args, "from")?), ServerId(number(args, "to")?));
-        let state = match args.lookup("state") {
+        let text = args.lookup("state").unwrap_or_default();
+        let unknown: Option<i32> = text.parse().ok();
+        let state = match Some(text) {
             Some("following") => PeerState::Following,
             Some("leading") => PeerState::Leading,
             _ => PeerState::Looking,
@@ -182,11 +184,16 @@ impl Script {
             version: 2,
             config,
         };
+        let mut bytes = body.to_bytes().to_vec();
+        if let Some(code) = unknown {
+            bytes[..4].copy_from_slice(&code.to_be_bytes());
+        }
+        bytes.truncate(args.lookup_parse("len")?.unwrap_or(bytes.len()));
         let cluster = self.cluster()?;
         let mut elections = cluster.is_election.iter().filter_map(|pipe| cluster.pipes.get(pipe));
         let ends = elections.find(|ends| ends.iter().all(|end| end.server == from || end.server == to));
         let link = ends.and_then(|ends| ends.iter().find(|end| end.server == to)).ok_or("no link")?.link;
-        let input = Input::Notification { link, body: body.to_bytes() };
+        let input = Input::Notification { link, body: bytes.into() };
         cluster.handle(to, input);
         cluster.settle();
         Ok(())

@@ -278,7 +278,11 @@ impl Peers {
     fn read_election(&self, link: LinkId, socket: &TcpStream) -> io::Error {
         loop {
             match read_frame(socket) {
-                Ok(body) => self.inbox.give(vec![Input::Notification { link, body }]),
+                Ok(body) => {
+                    // A vote goes to no disk: only the inbox counts.
+                    self.inbox.wait_for_room(false);
+                    self.inbox.give(vec![Input::Notification { link, body }]);
+                }
                 Err(error) => return error,
             }
         }

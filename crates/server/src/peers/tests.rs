@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test stops at the first surprise")]
 
+use std::io::Write;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use oxherd_zab::LinkKind;
@@ -17,6 +19,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 struct Told {
     inputs: Sender<Input>,
+    /// How often somebody waited for room.
+    waits: AtomicUsize,
 }
 
 impl Inbox for Told {
@@ -25,7 +29,10 @@ impl Inbox for Told {
         inputs.into_iter().for_each(|input| drop(self.inputs.send(input)));
     }
 
-    fn wait_for_room(&self, _: bool) {}
+    fn wait_for_room(&self, from_leader: bool) {
+        assert!(!from_leader, "no leader is here");
+        self.waits.fetch_add(1, Ordering::Relaxed);
+    }
 
     fn walk_slice(&self, _walk: WalkId, _out: &mut Vec<u8>) -> Option<WalkState> {
         None
@@ -36,6 +43,11 @@ impl Inbox for Told {
 
 /// Server 3 of an ensemble, and what its core is told.
 pub(super) fn peers(ensemble: &str) -> (Arc<Peers>, Receiver<Input>) {
+    let (peers, told, _) = peers_and_inbox(ensemble);
+    (peers, told)
+}
+
+fn peers_and_inbox(ensemble: &str) -> (Arc<Peers>, Receiver<Input>, Arc<Told>) {
     let settings = PeerSettings {
         server: ServerId(3),
         data_dir: PathBuf::new(),
@@ -54,7 +66,9 @@ pub(super) fn peers(ensemble: &str) -> (Arc<Peers>, Receiver<Input>) {
         tree_silence: Duration::from_millis(50),
     };
     let (inputs, told) = channel();
-    (Peers::new(settings, Arc::new(Told { inputs })), told)
+    let inbox = Arc::new(Told { inputs, waits: AtomicUsize::new(0) });
+    let given: Arc<dyn Inbox> = Arc::<Told>::clone(&inbox);
+    (Peers::new(settings, given), told, inbox)
 }
 
 /// Where server 2 listens for learners and for votes.
@@ -123,5 +137,25 @@ fn a_change_that_was_given_up_names_no_address() {
     assert_eq!(reached(&peers, &told), (false, false));
     peers.carry_out(Output::ConfigActive { text: next.text(3) });
     assert_eq!(reached(&peers, &told), (true, true));
+    peers.stop();
+}
+
+#[test]
+fn votes_wait_for_room_in_the_inbox_one_by_one() {
+    let ports = Ports::open();
+    let (peers, told, inbox) = peers_and_inbox(&ports.text(1));
+    peers.carry_out(Output::Notify { server: ServerId(2), body: vec![0; 40].into() });
+    let (mut link, _) = ports.votes.accept().unwrap();
+    for _ in 0..3 {
+        link.write_all(&40_i32.to_be_bytes()).unwrap();
+        link.write_all(&[0; 40]).unwrap();
+    }
+    let mut votes = 0;
+    while votes < 3 {
+        if let Input::Notification { .. } = told.recv_timeout(PATIENCE).unwrap() {
+            votes += 1;
+            assert!(inbox.waits.load(Ordering::Relaxed) >= votes, "it was waited before vote {votes}");
+        }
+    }
     peers.stop();
 }
