@@ -178,6 +178,8 @@ pub enum Output {
     VoteGivenUp {
         /// Who showed that there is a history.
         known_by: ServerId,
+        /// Whether that server has a leader, from whom this one will learn as a new server does.
+        has_leader: bool,
     },
     /// The ensemble's configuration is now this text.
     ConfigActive {

@@ -154,10 +154,10 @@ impl Local {
     }
 
     /// Votes no more before it has learned.
-    pub(crate) fn give_up_vote(&mut self, known_by: ServerId) {
+    pub(crate) fn give_up_vote(&mut self, known_by: ServerId, has_leader: bool) {
         self.in_doubt = false;
         self.unexplained = true;
-        self.out.push_back(Output::VoteGivenUp { known_by });
+        self.out.push_back(Output::VoteGivenUp { known_by, has_leader });
     }
 
     /// Whether storage has answered everything.

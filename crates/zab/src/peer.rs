@@ -389,7 +389,7 @@ impl Peer {
         };
         let has_adopted = self.adopts_config(&notification);
         if self.local.is_belied_by(from, &notification) {
-            self.give_up_vote(from);
+            self.give_up_vote(from, notification.state != PeerState::Looking);
         } else if has_adopted {
             self.look_again();
         }
@@ -399,8 +399,8 @@ impl Peer {
     }
 
     /// An empty disk counts no longer for a new one. A leader that this server helped to elect has to do without it.
-    fn give_up_vote(&mut self, known_by: ServerId) {
-        self.local.give_up_vote(known_by);
+    fn give_up_vote(&mut self, known_by: ServerId, has_leader: bool) {
+        self.local.give_up_vote(known_by, has_leader);
         match &self.phase {
             Phase::Looking(_) => self.look_again(),
             Phase::Settling(_) | Phase::Stopped => {}

@@ -163,13 +163,7 @@ impl Peers {
                 }
                 self.follow_own_addresses();
             }
-            Output::VoteGivenUp { known_by } => warn!(
-                "{} was empty at the start, and server {} has a history: this server does not vote until it has learned \
-                 everything from a leader; start a quorum of the other servers, and only if they are lost for good \
-                 start this one once with db.autocreate=true",
-                self.settings.data_dir.display(),
-                known_by.0
-            ),
+            Output::VoteGivenUp { known_by, has_leader } => self.say_no_vote(known_by, has_leader),
             _ => {}
         }
     }
@@ -225,6 +219,23 @@ impl Peers {
             Some(open) => open.close_now(),
             None => self.elections.close(link),
         }
+    }
+
+    fn say_no_vote(&self, known_by: ServerId, has_leader: bool) {
+        let dir = self.settings.data_dir.display();
+        if has_leader {
+            return info!(
+                "{dir} was empty at the start, and server {} has a leader: this server learns everything from it and \
+                 votes then",
+                known_by.0
+            );
+        }
+        warn!(
+            "{dir} was empty at the start, and server {} has a history: this server does not vote until it has learned \
+             everything from a leader; start a quorum of the other servers, and only if they are lost for good start \
+             this one once with db.autocreate=true",
+            known_by.0
+        );
     }
 
     fn follow_own_addresses(self: &Arc<Self>) {

@@ -565,7 +565,10 @@ impl Cluster {
             }
             Output::Role(role) => format!("s{id} is {}", judge::role_text(*role)),
             Output::Request { .. } => format!("s{id} takes a request"),
-            Output::VoteGivenUp { known_by } => format!("s{id} gives up its vote: s{known_by} has a history"),
+            Output::VoteGivenUp { known_by, has_leader } => {
+                let what = if *has_leader { "leader" } else { "history" };
+                format!("s{id} gives up its vote: s{known_by} has a {what}")
+            }
             Output::SyncReached { token } => format!("s{id} sync {token} reached"),
             Output::ConfigActive { text } => format!("s{id} config active, {}", judge::last_line(text)),
             Output::ConfigSeen { text } => format!("s{id} config seen, {}", judge::last_line(text)),
