@@ -74,8 +74,13 @@ pub(crate) struct LeadOptions {
     #[arg(long, default_value = "localhost:2181")]
     pub(crate) server: String,
     /// Somebody who may write /zookeeper/config: SCHEME:TEXT, such as digest:super:secret.
-    #[arg(long)]
+    #[arg(long, value_parser = auth)]
     pub(crate) auth: Option<String>,
+}
+
+/// Takes an option of the form SCHEME:TEXT as it is.
+pub(crate) fn auth(text: &str) -> Result<String, String> {
+    text.contains(':').then(|| text.to_owned()).ok_or_else(|| "give SCHEME:TEXT".to_owned())
 }
 
 /// Which data to look at, and what to do.

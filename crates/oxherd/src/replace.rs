@@ -32,7 +32,7 @@ pub(crate) struct ReplaceOptions {
     #[arg(long = "client", value_name = "N=HOST:PORT", value_parser = client)]
     clients: Vec<(i64, String)>,
     /// Somebody who may read the tree: SCHEME:TEXT, such as digest:super:secret.
-    #[arg(long, value_parser = auth)]
+    #[arg(long, value_parser = crate::commands::auth)]
     auth: Option<String>,
     /// Nodes of the largest tree that is compared node by node.
     #[arg(long, default_value_t = 1_000_000)]
@@ -58,10 +58,6 @@ fn client(text: &str) -> Result<(i64, String), String> {
     let (number, place) = split.ok_or("give N=HOST:PORT, such as 1=zk1:2181")?;
     let port = place.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
     port.map(|_| (number, place.to_owned())).ok_or_else(|| format!("{place:?} is not HOST:PORT"))
-}
-
-fn auth(text: &str) -> Result<String, String> {
-    text.contains(':').then(|| text.to_owned()).ok_or_else(|| "give SCHEME:TEXT".to_owned())
 }
 
 pub(crate) fn run(options: ReplaceOptions) -> ExitCode {

@@ -209,6 +209,14 @@ fn what_was_acknowledged_survives_leaders_that_are_killed() {
     load.end();
 }
 
+/// What a hand-over that succeeds says.
+fn lead(to: &str, servers: &[String]) -> String {
+    let mut lead = Command::new(env!("CARGO_BIN_EXE_oxherd"));
+    let output = lead.args(["lead", "--to", to, "--server", &servers.join(",")]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
 #[test]
 fn a_leader_makes_way_for_each_of_the_others_on_command() {
     let dir = tempfile::tempdir().unwrap();
@@ -219,12 +227,10 @@ fn a_leader_makes_way_for_each_of_the_others_on_command() {
         load.progress.wait_for(50);
         let leader = wait_for_leader(&members, 3);
         let to = (next + 1).to_string();
-        let mut lead = Command::new(env!("CARGO_BIN_EXE_oxherd"));
-        let output = lead.args(["lead", "--to", &to, "--server", &load.servers.join(",")]).output().unwrap();
-        let said =
-            String::from_utf8_lossy(if output.status.success() { &output.stdout } else { &output.stderr });
-        assert!(output.status.success(), "{} leads, {to} shall: {said}", leader + 1);
+        let said = lead(&to, &load.servers);
+        assert_eq!(said, format!("server {to} leads\n"), "{} led before", leader + 1);
         assert_eq!(wait_for_leader(&members, 3), next, "{said}");
+        assert_eq!(lead(&to, &load.servers), format!("server {to} leads already\n"));
     }
     load.end();
 }

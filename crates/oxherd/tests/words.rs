@@ -168,6 +168,15 @@ fn a_server_alone_hands_over_to_nobody() {
 }
 
 #[test]
+fn a_hand_over_that_reaches_nobody_says_whom() {
+    let said = oxherd(&["lead", "--to", "2", "--server", "127.0.0.1:1"], &[]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert!(said.err.starts_with("cannot reach 127.0.0.1:1: "), "{}", said.err);
+    let said = oxherd(&["lead", "--to", "2", "--auth", "super"], &[]);
+    assert_eq!(said.code, Some(2), "{}", said.err);
+}
+
+#[test]
 fn serve_is_offered_to_those_who_leave_it_out() {
     for words in [&["zoo.cfg"][..], &["--client-port", "2191"]] {
         let said = oxherd(words, &[]);
