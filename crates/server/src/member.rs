@@ -13,7 +13,7 @@ use tracing::warn;
 use crate::driver::Driver;
 use crate::membership;
 use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers};
-use crate::server::StartError;
+use crate::server::{Purpose, StartError};
 use crate::settings;
 
 /// Pause between two attempts to open the election port.
@@ -39,10 +39,10 @@ pub(crate) fn listen(
     let mut listeners = PeerListeners::default();
     for address in &member.addresses {
         let host = (!config.quorum.listen_everywhere).then_some(address.host.as_str());
-        listeners.peer.push(open(host, address.quorum_port)?);
+        listeners.peer.push(open(Purpose::Learners, host, address.quorum_port)?);
         listeners.election.push(open_election(config, host, address.election_port)?);
         if let Some(port) = observer_master_port(config) {
-            listeners.observer_master.push(open(host, port)?);
+            listeners.observer_master.push(open(Purpose::Observers, host, port)?);
         }
         if host.is_none() {
             break;
@@ -51,9 +51,9 @@ pub(crate) fn listen(
     Ok(Some(listeners))
 }
 
-fn open(host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
+fn open(purpose: Purpose, host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
     let address = format!("{}:{port}", host.unwrap_or("*"));
-    peers::open(host, port).map_err(|source| StartError::Listen { address, source })
+    peers::open(host, port).map_err(|source| StartError::Listen { purpose, address, source })
 }
 
 /// Whoever held the election port may be about to end, as in a restart: it is tried again.
@@ -66,7 +66,7 @@ fn open_election(config: &Config, host: Option<&str>, port: u16) -> Result<TcpLi
     };
     loop {
         failures += 1;
-        match open(host, port) {
+        match open(Purpose::Elections, host, port) {
             Err(error) if attempts_max == 0 || failures < attempts_max => {
                 warn!(%error, "trying the election port again");
                 std::thread::sleep(BIND_PAUSE);

@@ -1,5 +1,6 @@
 //! Starts and stops a server; what an embedding program uses.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -32,6 +33,30 @@ const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
 /// A member's timers may come nearer while one is waited for, as in an election.
 const MEMBER_PAUSE: Duration = Duration::from_millis(20);
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients.
+    Clients,
+    /// Votes.
+    Elections,
+    /// Members that learn from a leader.
+    Learners,
+    /// Observers that learn from a follower.
+    Observers,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clients => "clients",
+            Self::Elections => "votes",
+            Self::Learners => "learners",
+            Self::Observers => "observers",
+        })
+    }
+}
+
 /// Why a server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -50,8 +75,10 @@ pub enum StartError {
     #[error("{0}")]
     Recovery(String),
     /// A port cannot be listened on.
-    #[error("cannot listen on {address}: {source}; is another server running there?")]
+    #[error("cannot listen for {purpose} on {address}: {source}; is another server running there?")]
     Listen {
+        /// For whom.
+        purpose: Purpose,
         /// Where.
         address: String,
         /// Why.
@@ -186,9 +213,11 @@ fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
     let Some(port) = config.client_port.port else { return Ok(None) };
     let host = config.client_port.address.clone();
     let shown = format!("{}:{port}", host.as_deref().unwrap_or("*"));
-    bind(host.as_deref(), port, backlog(config))
-        .map(Some)
-        .map_err(|source| StartError::Listen { address: shown, source })
+    bind(host.as_deref(), port, backlog(config)).map(Some).map_err(|source| StartError::Listen {
+        purpose: Purpose::Clients,
+        address: shown,
+        source,
+    })
 }
 
 /// Without an address: every IPv6 and IPv4 address, or every IPv4 address where there is no IPv6.

@@ -11,7 +11,7 @@ use oxherd_config::Config;
 use oxherd_zab::Role;
 
 use crate::driver::Driver;
-use crate::server::{Handle, Server, StartError};
+use crate::server::{Handle, Purpose, Server, StartError};
 use crate::test_ports;
 use crate::witness::Witness;
 
@@ -184,8 +184,11 @@ impl TestEnsemble {
         let mut started = Vec::new();
         for (index, member) in self.members.iter_mut().enumerate().filter(stopped) {
             let address = member.ports.client.to_string();
-            let listeners =
-                Listeners::at(member.ports).map_err(|source| StartError::Listen { address, source })?;
+            let listeners = Listeners::at(member.ports).map_err(|source| StartError::Listen {
+                purpose: Purpose::Clients,
+                address,
+                source,
+            })?;
             member.handle = Some(start(&member.config, listeners, witness.as_ref())?);
             started.push(index);
         }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpListener;
 
 use oxherd_client::open_acl;
 use oxherd_proto::CreateMode;
@@ -30,6 +31,19 @@ fn a_number_that_is_missing_or_wrong_is_refused_with_2_and_its_file() {
         let line = said.lines().find(|line| line.contains("ERROR") && line.contains("myid"));
         assert!(line.is_some_and(|line| line.contains(reason)), "{number:?}: {said}");
     }
+}
+
+#[test]
+fn a_port_for_votes_that_is_taken_ends_the_start_with_14() {
+    let ensemble = Ensemble::new("electionPortBindRetry=1");
+    let member = &ensemble.members[0];
+    let text = fs::read_to_string(member.configuration()).expect("a file");
+    let votes = text.lines().find(|line| line.starts_with("server.1=")).expect("its line");
+    let votes: u16 = votes.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let _holder = TcpListener::bind(("127.0.0.1", votes)).expect("a free port");
+    let (code, said) = member.start_in_vain();
+    assert_eq!(code, Some(14), "{said}");
+    assert!(said.contains(&format!("cannot listen for votes on 127.0.0.1:{votes}")), "{said}");
 }
 
 #[tokio::test]
