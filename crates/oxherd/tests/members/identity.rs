@@ -122,3 +122,26 @@ async fn data_of_another_ensemble_does_not_vote() {
     ensemble.start();
     create(&ensemble.members[0], "/moved").await;
 }
+
+#[test]
+fn a_leader_that_missed_a_change_of_the_ensemble_says_which_and_the_way_out() {
+    let mut ensemble = Ensemble::new("");
+    let text = fs::read_to_string(ensemble.members[0].configuration()).expect("a file");
+    let servers: String =
+        text.lines().filter(|line| line.starts_with("server.")).map(|line| format!("{line}\n")).collect();
+    let file = ensemble.members[0].data().join("zoo.cfg.dynamic.100000000");
+    fs::write(&file, servers).expect("a file");
+    ensemble.members[0].configure(&format!("dynamicConfigFile={}\n", file.display()));
+    for member in &mut ensemble.members[1..] {
+        member.start();
+    }
+    ensemble.wait_for_leader();
+    let leader = ensemble.leader().expect("one of the two");
+    ensemble.members[0].start();
+    let said = ensemble.members[leader].wait_for("closing the link to a peer");
+    for part in
+        ["WARN", "server 1 holds version 100000000", "this leader version 0", "zoo.cfg.dynamic.100000000"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+}
