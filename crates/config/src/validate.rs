@@ -399,6 +399,17 @@ fn ensemble_needs(config: &Config, report: &mut Report) {
             format!("required in an ensemble: write this server's number into {}", path.display()),
         );
     }
+    // Java: LearnerSyncThrottler, whose constructor ends a server when it comes to lead
+    let syncs = [
+        ("leader.maxConcurrentSnapSyncs", config.quorum.snap_syncs_max),
+        ("leader.maxConcurrentDiffSyncs", config.quorum.diff_syncs_max),
+    ];
+    for (key, max) in syncs.into_iter().filter(|(_, max)| *max < 1) {
+        report.error(
+            key,
+            format!("expected at least 1, found {max}: no observer could ever be brought up to date"),
+        );
+    }
 }
 
 /// What the list of members says about this server wins, unless it contradicts.

@@ -84,6 +84,24 @@ fn protection_that_is_switched_off_or_has_nothing_to_protect_is_no_error() {
 }
 
 #[test]
+fn a_leader_must_be_allowed_to_bring_somebody_up_to_date() {
+    for key in ["leader.maxConcurrentSnapSyncs", "leader.maxConcurrentDiffSyncs"] {
+        for max in ["0", "-1"] {
+            let want = format!(
+                "{key}: expected at least 1, found {max}: no observer could ever be brought up to date"
+            );
+            assert_eq!(errors(&format!("{ENSEMBLE}{key}={max}\n")), [want]);
+            assert_eq!(
+                errors(&format!("clientPort=1\n{key}={max}\n")),
+                [""; 0],
+                "a server alone leads nobody"
+            );
+        }
+        assert_eq!(errors(&format!("{ENSEMBLE}{key}=1\n")), [""; 0]);
+    }
+}
+
+#[test]
 fn a_server_alone_needs_a_port_and_a_member_does_not() {
     let want = "clientPort: required: a server alone without it serves nobody";
     assert_eq!(errors(""), [want]);

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use oxherd_config::{Config, ConfigError, Finding, Parsed, Severity, Sources};
-use oxherd_server::{Handle, Server, StartError};
+use oxherd_server::{Handle, Purpose, Server, StartError};
 use tracing::{error, info, warn};
 
 use crate::commands::Serve;
@@ -17,6 +17,8 @@ mod exit {
     pub(super) const BAD_ARGUMENTS: u8 = 2;
     pub(super) const DATA_DIRECTORY: u8 = 3;
     pub(super) const LOG_OR_SNAPSHOT: u8 = 10;
+    /// The port for votes.
+    pub(super) const ELECTION_PORT: u8 = 14;
 }
 
 pub(crate) fn run(serve: &Serve) -> ExitCode {
@@ -53,6 +55,7 @@ fn refuse_start(reason: &StartError) -> ExitCode {
         StartError::Setting(_) => exit::BAD_ARGUMENTS,
         StartError::DataDirectory { .. } => exit::DATA_DIRECTORY,
         StartError::Recovery(_) => exit::LOG_OR_SNAPSHOT,
+        StartError::Listen { purpose: Purpose::Elections, .. } => exit::ELECTION_PORT,
         _ => exit::UNEXPECTED,
     })
 }

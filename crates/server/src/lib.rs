@@ -30,7 +30,7 @@ mod workers;
 pub use oxherd_config::Config;
 pub use oxherd_replica::{AUDIT_TARGET, DigestAlgorithm};
 pub use oxherd_zab::Role;
-pub use server::{Handle, Server, ServerBuilder, StartError};
+pub use server::{Handle, Purpose, Server, ServerBuilder, StartError};
 pub use test_ensemble::TestEnsemble;
 pub use test_ports::test_port;
 pub use witness::Witness;

@@ -14,7 +14,7 @@ use tracing::warn;
 use crate::driver::Driver;
 use crate::membership;
 use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers};
-use crate::server::{IN_USE_ADVICE, StartError};
+use crate::server::{IN_USE_ADVICE, Purpose, StartError};
 use crate::settings;
 
 /// Pause between two attempts to open the election port.
@@ -40,10 +40,10 @@ pub(crate) fn listen(
     let mut listeners = PeerListeners::default();
     for address in &member.addresses {
         let host = (!config.quorum.listen_everywhere).then_some(address.host.as_str());
-        listeners.peer.push(open(config, host, address.quorum_port)?);
+        listeners.peer.push(open(config, Purpose::Learners, host, address.quorum_port)?);
         listeners.election.push(open_election(config, host, address.election_port)?);
         if let Some(port) = observer_master_port(config) {
-            listeners.observer_master.push(open(config, host, port)?);
+            listeners.observer_master.push(open(config, Purpose::Observers, host, port)?);
         }
         if host.is_none() {
             break;
@@ -52,11 +52,11 @@ pub(crate) fn listen(
     Ok(Some(listeners))
 }
 
-fn open(config: &Config, host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
+fn open(config: &Config, purpose: Purpose, host: Option<&str>, port: u16) -> Result<TcpListener, StartError> {
     let address = format!("{}:{port}", host.unwrap_or("*"));
     peers::open(host, port).map_err(|source| {
         let advice = listen_advice(config, source.kind());
-        StartError::Listen { address, source, advice }
+        StartError::Listen { purpose, address, source, advice }
     })
 }
 
@@ -89,7 +89,7 @@ fn open_election(config: &Config, host: Option<&str>, port: u16) -> Result<TcpLi
     };
     loop {
         failures += 1;
-        match open(config, host, port) {
+        match open(config, Purpose::Elections, host, port) {
             Err(error) if attempts_max == 0 || failures < attempts_max => {
                 warn!(%error, "trying the election port again");
                 std::thread::sleep(BIND_PAUSE);

@@ -1,5 +1,6 @@
 //! Starts and stops a server; what an embedding program uses.
 
+use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -35,6 +36,30 @@ const MEMBER_PAUSE: Duration = Duration::from_millis(20);
 /// What is most often wrong with a port.
 pub(crate) const IN_USE_ADVICE: &str = "is another server running there?";
 
+/// What a port is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Clients.
+    Clients,
+    /// Votes.
+    Elections,
+    /// Members that learn from a leader.
+    Learners,
+    /// Observers that learn from a follower.
+    Observers,
+}
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Clients => "clients",
+            Self::Elections => "votes",
+            Self::Learners => "learners",
+            Self::Observers => "observers",
+        })
+    }
+}
+
 /// Why a server does not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -53,8 +78,10 @@ pub enum StartError {
     #[error("{0}")]
     Recovery(String),
     /// A port cannot be listened on.
-    #[error("cannot listen on {address}: {source}; {advice}")]
+    #[error("cannot listen for {purpose} on {address}: {source}; {advice}")]
     Listen {
+        /// For whom.
+        purpose: Purpose,
         /// Where.
         address: String,
         /// Why.
@@ -197,7 +224,8 @@ fn listen(config: &Config) -> Result<Option<TcpListener>, StartError> {
             io::ErrorKind::AddrNotAvailable => "is clientPortAddress an address of this machine?",
             _ => IN_USE_ADVICE,
         };
-        StartError::Listen { address: shown, source, advice: advice.to_owned() }
+        let (purpose, advice) = (Purpose::Clients, advice.to_owned());
+        StartError::Listen { purpose, address: shown, source, advice }
     })
 }
 

@@ -11,7 +11,7 @@ use oxherd_config::Config;
 use oxherd_zab::Role;
 
 use crate::driver::Driver;
-use crate::server::{Handle, IN_USE_ADVICE, Server, StartError};
+use crate::server::{Handle, IN_USE_ADVICE, Purpose, Server, StartError};
 use crate::test_ports;
 use crate::witness::Witness;
 
@@ -185,6 +185,7 @@ impl TestEnsemble {
         for (index, member) in self.members.iter_mut().enumerate().filter(stopped) {
             let address = member.ports.client.to_string();
             let listeners = Listeners::at(member.ports).map_err(|source| StartError::Listen {
+                purpose: Purpose::Clients,
                 address,
                 source,
                 advice: IN_USE_ADVICE.to_owned(),

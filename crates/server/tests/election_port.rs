@@ -6,7 +6,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use oxherd_server::{Config, Role, Server, StartError};
+use oxherd_server::{Config, Purpose, Role, Server, StartError};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -33,7 +33,7 @@ fn the_election_port_is_tried_again_as_often_as_the_setting_says() {
     let holder = TcpListener::bind("127.0.0.1:0").unwrap();
     let peer_port = oxherd_server::test_port("127.0.0.1").unwrap();
     let once = Server::builder(config(dir.path(), peer_port, port_of(&holder), 1)).start();
-    assert!(matches!(once, Err(StartError::Listen { .. })), "{once:?}");
+    assert!(matches!(once, Err(StartError::Listen { purpose: Purpose::Elections, .. })), "{once:?}");
 
     let config = config(dir.path(), peer_port, port_of(&holder), 0);
     let starting = std::thread::spawn(move || Server::builder(config).worker_threads(1).start());

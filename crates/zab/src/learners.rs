@@ -263,8 +263,9 @@ impl Learners {
         if info.protocol_version < LearnerInfo::PROTOCOL_VERSION {
             return Err(format!("learner protocol {:#x} is too old", info.protocol_version));
         }
-        if info.config_version > local.members.active().version {
-            return Err(format!("server {} has a later activated configuration", info.server));
+        let active = local.members.active().version;
+        if info.config_version > active {
+            return Err(later_ensemble(info.server, info.config_version, active));
         }
         if info.server == local.me() {
             return Err(format!("server id {} is this server's own; check its myid", info.server));
@@ -577,4 +578,13 @@ impl Learners {
         };
         self.links.values().filter(is_alive).map(|learner| learner.server).collect()
     }
+}
+
+/// Why a learner is turned away that was told of a change of the ensemble which this leader never heard of.
+fn later_ensemble(learner: ServerId, theirs: i64, ours: i64) -> String {
+    format!(
+        "server {learner} holds version {theirs:x} of the ensemble for the one in force, and this leader version {ours:x}, \
+         which is older: it cannot follow; if {theirs:x} is right, put its zoo.cfg.dynamic.{theirs:x} in force at the \
+         members that lack it (dynamicConfigFile in zoo.cfg), else take {ours:x} to server {learner}, and start them again"
+    )
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::net::TcpListener;
 
 use oxherd_client::open_acl;
 use oxherd_proto::CreateMode;
@@ -58,6 +59,19 @@ fn the_number_of_another_member_is_refused_with_that_members_line_and_the_file()
             assert!(errors[0].contains(part), "{part}: {said}");
         }
     }
+}
+
+#[test]
+fn a_port_for_votes_that_is_taken_ends_the_start_with_14() {
+    let ensemble = Ensemble::new("electionPortBindRetry=1");
+    let member = &ensemble.members[0];
+    let text = fs::read_to_string(member.configuration()).expect("a file");
+    let votes = text.lines().find(|line| line.starts_with("server.1=")).expect("its line");
+    let votes: u16 = votes.rsplit(':').next().and_then(|port| port.parse().ok()).expect("a port");
+    let _holder = TcpListener::bind(("127.0.0.1", votes)).expect("a free port");
+    let (code, said) = member.start_in_vain();
+    assert_eq!(code, Some(14), "{said}");
+    assert!(said.contains(&format!("cannot listen for votes on 127.0.0.1:{votes}")), "{said}");
 }
 
 #[tokio::test]
@@ -139,4 +153,27 @@ async fn data_of_another_ensemble_does_not_vote() {
     ensemble.kill();
     ensemble.start();
     create(&ensemble.members[0], "/still-there").await;
+}
+
+#[test]
+fn a_leader_that_missed_a_change_of_the_ensemble_says_which_and_the_way_out() {
+    let mut ensemble = Ensemble::new("");
+    let text = fs::read_to_string(ensemble.members[0].configuration()).expect("a file");
+    let servers: String =
+        text.lines().filter(|line| line.starts_with("server.")).map(|line| format!("{line}\n")).collect();
+    let file = ensemble.members[0].data().join("zoo.cfg.dynamic.100000000");
+    fs::write(&file, servers).expect("a file");
+    ensemble.members[0].configure(&format!("dynamicConfigFile={}\n", file.display()));
+    for member in &mut ensemble.members[1..] {
+        member.start();
+    }
+    ensemble.wait_for_leader();
+    let leader = ensemble.leader().expect("one of the two");
+    ensemble.members[0].start();
+    let said = ensemble.members[leader].wait_for("closing the link to a peer");
+    for part in
+        ["WARN", "server 1 holds version 100000000", "this leader version 0", "zoo.cfg.dynamic.100000000"]
+    {
+        assert!(said.contains(part), "{part}: {said}");
+    }
 }

@@ -11,6 +11,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use super::Peers;
+use crate::server::Purpose;
 
 /// Connections that may wait to be accepted at a port for peers.
 const BACKLOG: i32 = 128;
@@ -23,14 +24,6 @@ pub(crate) struct PeerListeners {
     pub(crate) election: Vec<TcpListener>,
     pub(crate) peer: Vec<TcpListener>,
     pub(crate) observer_master: Vec<TcpListener>,
-}
-
-/// What a port is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Purpose {
-    Elections,
-    Learners,
-    Observers,
 }
 
 /// A port that is open.
@@ -107,6 +100,7 @@ impl Peers {
             Purpose::Observers => self.spawn("observers", move |peers| {
                 peers.accept_learners(&listener, &over, LinkKind::ObserverMaster);
             }),
+            Purpose::Clients => unreachable!("clients have a port of their own"),
         }
     }
 
