@@ -180,6 +180,7 @@ pub(crate) fn peer_settings(config: &Config, seed: u64) -> Result<PeerSettings, 
     Ok(PeerSettings {
         server: server_id(config)?,
         ensemble: ensemble(config)?,
+        is_static: !quorum.reconfig_enabled && config.membership.version == 0,
         connect_timeout: milliseconds(quorum.election_connect_ms),
         hello_timeout,
         leader_pause: milliseconds(quorum.leader_retry_ms),

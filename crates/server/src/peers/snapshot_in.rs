@@ -170,6 +170,7 @@ mod tests {
         let settings = PeerSettings {
             server: ServerId(1),
             ensemble: EnsembleConfig::parse("server.1=a:1:2\nserver.2=b:1:2").unwrap(),
+            is_static: true,
             connect_timeout: Duration::from_secs(1),
             hello_timeout: Duration::from_secs(1),
             leader_pause: Duration::from_millis(100),
