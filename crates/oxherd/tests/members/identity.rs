@@ -210,6 +210,39 @@ async fn a_server_is_refused_only_where_no_change_can_have_moved_it() {
     }
 }
 
+/// Two servers with one number and one line, on two machines: each ends the other's links, of which a third says it.
+async fn rivals_are_named(ensemble: &Ensemble, member: &Member, number: usize) {
+    let lines = lines_of(ensemble);
+    let (to, said) = (place(&lines, member.number), place(&lines, number));
+    let named = format!("two servers seem to have the number {number}");
+    let mut links = Vec::new();
+    let end = Instant::now() + PATIENCE;
+    while !member.said().contains(&named) {
+        assert!(Instant::now() < end, "{}", member.said());
+        for from in ["127.0.0.2", "127.0.0.1"] {
+            links.push(say_hello(from, &to, number, &said).await);
+        }
+        tokio::task::yield_now().await;
+    }
+    let line = member.wait_for(&named);
+    for part in ["WARN", "from 127.0.0.1 and from 127.0.0.2", "the file myid"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(member.said().matches(&named).count(), 1, "{}", member.said());
+}
+
+#[tokio::test]
+async fn two_servers_that_differ_in_nothing_but_where_they_dial_from_are_named() {
+    let mut ensemble = Ensemble::new("");
+    // Of the larger number, which dials; and of the smaller one, which is dialled back.
+    ensemble.members[0].start();
+    ensemble.members[0].wait_for("recovered");
+    rivals_are_named(&ensemble, &ensemble.members[0], 3).await;
+    ensemble.members[2].start();
+    ensemble.wait_for_leader();
+    rivals_are_named(&ensemble, &ensemble.members[2], 1).await;
+}
+
 #[tokio::test]
 async fn a_name_that_nobody_knows_is_said_once_and_waited_for() {
     let mut ensemble = Ensemble::new("");

@@ -18,7 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::address::{self, Place};
 use super::election_link::{Slot, read_frame};
-use super::identity::{Claim, Trouble};
+use super::identity::{Claim, Rivalry, Trouble};
 use super::{PeerSettings, Peers, prepare, shut};
 
 /// Most sockets at a time that have not said who they are.
@@ -43,6 +43,7 @@ struct Entry {
     link: Option<(LinkId, Arc<TcpStream>)>,
     /// Whether its hello had the address of the configuration.
     fits: bool,
+    rivalry: Rivalry,
     dialing: bool,
     /// Where it said that it can be dialled.
     said: Vec<Place>,
@@ -211,12 +212,12 @@ impl Peers {
         if server > me || server.0 < 0 {
             return self.serve_election(server, socket, fits);
         }
-        drop(socket);
         let mut entries = self.elections.entries.lock();
         let entry = entries.entry(server).or_default();
         // It would not dial if its end of the old link were alive.
         if let Some((link, old)) = entry.link.take() {
             entry.slot.detach(link);
+            entry.rivalry.note(server, &old, &socket);
             shut(&old);
         }
         entry.said = hello.addresses.iter().filter_map(|text| address::parse(text)).collect();
@@ -231,6 +232,7 @@ impl Peers {
             let mut entries = self.elections.entries.lock();
             let entry = entries.entry(server).or_default();
             if let Some((_, old)) = entry.link.replace((link, Arc::clone(&socket))) {
+                entry.rivalry.note(server, &old, &socket);
                 shut(&old);
             }
             entry.fits = fits;

@@ -8,11 +8,19 @@
 //! - a server elsewhere, while one that is where the line says is connected under the same number.
 // Java takes whoever comes: QuorumCnxManager.handleConnection
 
+use std::net::{IpAddr, TcpStream};
+use std::time::{Duration, Instant};
+
 use oxherd_proto::{ElectionHello, ServerId};
 use tracing::warn;
 
 use super::Peers;
 use super::address::{self, Place};
+
+/// As often do links from two addresses end each other before it is told.
+const RIVALRY_MIN: u32 = 3;
+/// Longest time between two of those times; a server that comes back from another address is no rival of its own.
+const RIVALRY_PAUSE_MAX: Duration = Duration::from_secs(600);
 
 /// What the configuration may have wrong about a server; each is said once and not at every dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,4 +87,76 @@ impl Peers {
 
 fn list(places: &[Place]) -> String {
     places.iter().map(address::show).collect::<Vec<_>>().join(", ")
+}
+
+/// Links under one number that end each other.
+#[derive(Debug, Default)]
+pub(super) struct Rivalry {
+    between: Option<[IpAddr; 2]>,
+    count: u32,
+    last: Option<Instant>,
+}
+
+impl Rivalry {
+    /// A link that seemed alive ends for another one; tells once per pair of addresses when that goes on.
+    ///
+    /// Two servers with one number and one line in `zoo.cfg`, behind `quorumListenOnAllIPs` or a NAT, differ in
+    /// nothing else. Two behind one address cannot be told apart.
+    pub(super) fn note(&mut self, server: ServerId, ended: &TcpStream, by: &TcpStream) {
+        let address = |socket: &TcpStream| socket.peer_addr().map(|address| address.ip().to_canonical());
+        let (Ok(one), Ok(other)) = (address(ended), address(by)) else { return };
+        if let Some([one, other]) = self.is_due(one, other, address::now()) {
+            let number = server.0;
+            warn!(
+                "links of server {number} come from {one} and from {other} by turns, and each ends the other: two \
+                 servers seem to have the number {number}; check the file myid at both"
+            );
+        }
+    }
+
+    fn is_due(&mut self, one: IpAddr, other: IpAddr, now: Instant) -> Option<[IpAddr; 2]> {
+        if one == other {
+            return None;
+        }
+        let between = [one.min(other), one.max(other)];
+        let goes_on = self.last.is_some_and(|last| now.duration_since(last) <= RIVALRY_PAUSE_MAX);
+        if self.between != Some(between) || (!goes_on && self.count < RIVALRY_MIN) {
+            (self.between, self.count) = (Some(between), 0);
+        }
+        self.last = Some(now);
+        self.count = self.count.saturating_add(1);
+        (self.count == RIVALRY_MIN).then_some(between)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn host(last: u8) -> IpAddr {
+        IpAddr::from([10, 0, 0, last])
+    }
+
+    #[test]
+    fn links_that_end_each_other_from_two_addresses_are_told_once() {
+        let (mut rivalry, now) = (Rivalry::default(), address::now());
+        let due: Vec<_> =
+            (0..6).map(|turn| rivalry.is_due(host(1 + turn % 2), host(2 - turn % 2), now)).collect();
+        let pair = Some([host(1), host(2)]);
+        assert_eq!(due, [None, None, pair, None, None, None]);
+    }
+
+    #[test]
+    fn a_server_that_comes_back_is_no_rival() {
+        let (mut rivalry, now) = (Rivalry::default(), address::now());
+        for turn in 0..9 {
+            assert_eq!(rivalry.is_due(host(1), host(1), now), None, "from the same address");
+            // As a pod does, which gets another address each time.
+            assert_eq!(rivalry.is_due(host(10 + turn), host(11 + turn), now), None);
+        }
+        for turn in 0..9 {
+            let later = now + (RIVALRY_PAUSE_MAX + Duration::from_secs(1)) * turn;
+            assert_eq!(rivalry.is_due(host(1), host(2), later), None, "seldom");
+        }
+    }
 }
