@@ -2,12 +2,16 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Instant;
 
 use oxherd_client::open_acl;
-use oxherd_proto::CreateMode;
+use oxherd_proto::{CreateMode, ElectionHello, ServerId};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream as TokioStream};
 
-use crate::member::{Ensemble, Member, free_ports};
+use crate::member::{Ensemble, Member, PATIENCE, free_ports};
+use crate::votes::WATCHED;
 
 async fn create(member: &Member, path: &str) {
     let client = member.session().await;
@@ -74,6 +78,23 @@ fn a_port_for_votes_that_is_taken_ends_the_start_with_14() {
     assert!(said.contains(&format!("cannot listen for votes on 127.0.0.1:{votes}")), "{said}");
 }
 
+/// The lines of all members, but with the third at other ports; those for learners and votes.
+fn with_third_elsewhere(ensemble: &Ensemble) -> (String, [u16; 2]) {
+    let ports = free_ports(2);
+    let mut lines = String::new();
+    for line in lines_of(ensemble).lines() {
+        let moved = format!("server.3=127.0.0.1:{}:{}", ports[0], ports[1]);
+        let _ = writeln!(lines, "{}", if line.starts_with("server.3=") { &moved } else { line });
+    }
+    (lines, [ports[0], ports[1]])
+}
+
+fn lines_of(ensemble: &Ensemble) -> String {
+    let text = fs::read_to_string(ensemble.members[2].configuration()).expect("a file");
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("server.")).collect();
+    lines.join("\n")
+}
+
 #[tokio::test]
 async fn a_second_server_with_a_number_is_named_and_the_ensemble_serves_on() {
     let mut ensemble = Ensemble::new("");
@@ -81,23 +102,158 @@ async fn a_second_server_with_a_number_is_named_and_the_ensemble_serves_on() {
     create(&ensemble.members[0], "/before").await;
     // Somebody copied the configuration of the third server, but its own line is right.
     let mut double = Ensemble::new("");
-    let ports = free_ports(2);
-    let text = fs::read_to_string(ensemble.members[2].configuration()).expect("a file");
-    let mut lines = String::new();
-    for line in text.lines().filter(|line| line.starts_with("server.")) {
-        if line.starts_with("server.3=") {
-            let _ = writeln!(lines, "server.3=127.0.0.1:{}:{}", ports[0], ports[1]);
-        } else {
-            let _ = writeln!(lines, "{line}");
-        }
-    }
+    let (lines, [_, votes]) = with_third_elsewhere(&ensemble);
     double.members[2].configure(&lines);
     double.members[2].start();
     let said = ensemble.members[0].wait_for("says that it is server 3");
-    assert!(said.contains(&format!("127.0.0.1:{}", ports[1])) && said.contains("myid"), "{said}");
+    assert!(said.contains("refusing") && said.contains("where one is connected"), "{said}");
+    assert!(said.contains(&format!("127.0.0.1:{votes}")) && said.contains("myid"), "{said}");
     double.members[2].kill();
     ensemble.wait_for_leader();
     create(&ensemble.members[1], "/after").await;
+}
+
+#[tokio::test]
+async fn a_second_server_with_a_number_makes_no_quorum_while_the_first_is_down() {
+    let mut ensemble = Ensemble::new("");
+    ensemble.start();
+    create(&ensemble.members[0], "/before").await;
+    ensemble.members[1].kill();
+    ensemble.members[2].kill();
+    // Nothing but its place speaks against it: it is a copy of the second server under the wrong number.
+    let mut double = Ensemble::new("");
+    let (lines, [_, votes]) = with_third_elsewhere(&ensemble);
+    let double = &mut double.members[2];
+    double.configure(&lines);
+    fs::rename(ensemble.members[1].files(), double.files()).expect("it is moved");
+    double.start();
+    let said = ensemble.members[0].wait_for("says that it is server 3");
+    for part in [
+        "WARN",
+        "refusing",
+        &format!("127.0.0.1:{votes}"),
+        "where nobody answers",
+        "the file myid",
+        "zoo.cfg",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let end = Instant::now() + WATCHED;
+    while Instant::now() < end {
+        assert_eq!(ensemble.members[0].mode(), None, "{}", ensemble.members[0].said());
+        assert_eq!(double.mode(), None, "{}", double.said());
+    }
+    let said = ensemble.members[0].said();
+    assert_eq!(said.matches("says that it is server 3").count(), 1, "{said}");
+    double.kill();
+    ensemble.members[2].start();
+    ensemble.wait_for_leader();
+    create(&ensemble.members[0], "/after").await;
+}
+
+/// Carries whatever comes to one port to another, as a NAT does, until the process ends.
+fn forward(from: u16, to: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", from)).expect("a free port");
+    let carry = |mut from: TcpStream, mut to: TcpStream| {
+        drop(std::io::copy(&mut from, &mut to));
+        // The other direction ends as well.
+        drop(from.shutdown(Shutdown::Both));
+        drop(to.shutdown(Shutdown::Both));
+    };
+    std::thread::spawn(move || {
+        for outer in listener.incoming().map_while(Result::ok) {
+            let Ok(inner) = TcpStream::connect(("127.0.0.1", to)) else { continue };
+            let copies = (outer.try_clone().expect("a socket"), inner.try_clone().expect("a socket"));
+            std::thread::spawn(move || carry(outer, inner));
+            std::thread::spawn(move || carry(copies.1, copies.0));
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_server_behind_a_nat_is_elsewhere_by_its_own_line_and_votes() {
+    let mut ensemble = Ensemble::new("");
+    let text = lines_of(&ensemble);
+    let outer = text.lines().find_map(|line| line.strip_prefix("server.3=127.0.0.1:")).expect("its line");
+    let outer: Vec<u16> = outer.split(':').map(|port| port.parse().expect("a port")).collect();
+    let (lines, inner) = with_third_elsewhere(&ensemble);
+    outer.iter().zip(inner).for_each(|(outer, inner)| forward(*outer, inner));
+    ensemble.members[2].configure(&lines);
+    ensemble.start();
+    let said = ensemble.members[0].wait_for("says that it is server 3");
+    assert!(said.contains(&format!("127.0.0.1:{}", inner[1])) && !said.contains("refusing"), "{said}");
+    ensemble.members[1].kill();
+    ensemble.wait_for_leader();
+    create(&ensemble.members[0], "/through").await;
+}
+
+/// Where a member listens for votes by its line.
+fn place(lines: &str, number: usize) -> String {
+    let start = format!("server.{number}=127.0.0.1:");
+    let line = lines.lines().find_map(|line| line.strip_prefix(&start)).expect("its line");
+    format!("127.0.0.1:{}", line.split(':').nth(1).expect("a port"))
+}
+
+/// Says hello to a member, from an address of this machine; the link, which the member may close.
+async fn say_hello(from: &str, to: &str, number: usize, said: &str) -> TokioStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    socket.bind(format!("{from}:0").parse().expect("an address")).expect("an address of this machine");
+    let mut link = socket.connect(to.parse().expect("an address")).await.expect("it listens");
+    let server = ServerId(i64::try_from(number).expect("a number"));
+    let hello = ElectionHello { server, addresses: vec![said.to_owned()] };
+    link.write_all(&hello.to_bytes(false)).await.expect("it reads");
+    link
+}
+
+#[tokio::test]
+async fn a_server_is_refused_only_where_no_change_can_have_moved_it() {
+    for (line, refused) in [("reconfigEnabled=false", true), ("reconfigEnabled=true", false)] {
+        let mut ensemble = Ensemble::new(line);
+        let lines = lines_of(&ensemble);
+        let member = &mut ensemble.members[0];
+        member.start();
+        member.wait_for("recovered");
+        let elsewhere = format!("127.0.0.1:{}", free_ports(1)[0]);
+        let mut link = say_hello("127.0.0.1", &place(&lines, 1), 3, &elsewhere).await;
+        // Whoever is taken for server 3 hears a vote.
+        let heard = tokio::time::timeout(PATIENCE, link.read(&mut [0])).await.expect("in time");
+        assert_eq!(heard.is_ok_and(|count| count > 0), !refused, "{line}: {}", member.said());
+        let said = member.wait_for("says that it is server 3");
+        assert_eq!(said.contains("refusing"), refused, "{line}: {said}");
+    }
+}
+
+/// Two servers with one number and one line, on two machines: each ends the other's links, of which a third says it.
+async fn rivals_are_named(ensemble: &Ensemble, member: &Member, number: usize) {
+    let lines = lines_of(ensemble);
+    let (to, said) = (place(&lines, member.number), place(&lines, number));
+    let named = format!("two servers seem to have the number {number}");
+    let mut links = Vec::new();
+    let end = Instant::now() + PATIENCE;
+    while !member.said().contains(&named) {
+        assert!(Instant::now() < end, "{}", member.said());
+        for from in ["127.0.0.2", "127.0.0.1"] {
+            links.push(say_hello(from, &to, number, &said).await);
+        }
+        tokio::task::yield_now().await;
+    }
+    let line = member.wait_for(&named);
+    for part in ["WARN", "from 127.0.0.1 and from 127.0.0.2", "the file myid"] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(member.said().matches(&named).count(), 1, "{}", member.said());
+}
+
+#[tokio::test]
+async fn two_servers_that_differ_in_nothing_but_where_they_dial_from_are_named() {
+    let mut ensemble = Ensemble::new("");
+    // Of the larger number, which dials; and of the smaller one, which is dialled back.
+    ensemble.members[0].start();
+    ensemble.members[0].wait_for("recovered");
+    rivals_are_named(&ensemble, &ensemble.members[0], 3).await;
+    ensemble.members[2].start();
+    ensemble.wait_for_leader();
+    rivals_are_named(&ensemble, &ensemble.members[2], 1).await;
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use crate::member::{Ensemble, Member, PATIENCE, repair};
 
 const NODES: usize = 20;
 /// How long two members, one of which must not vote, are watched. Elections take a fraction of it.
-const WATCHED: Duration = Duration::from_secs(4);
+pub(crate) const WATCHED: Duration = Duration::from_secs(4);
 
 fn initialized(lines: &str) -> Ensemble {
     let ensemble = Ensemble::new(lines);

@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::address::{self, Place};
 use super::election_link::{Slot, read_frame};
+use super::identity::{Claim, Rivalry, Trouble};
 use super::{PeerSettings, Peers, prepare, shut};
 
 /// Most sockets at a time that have not said who they are.
@@ -40,20 +41,14 @@ pub(super) struct Elections {
 struct Entry {
     slot: Arc<Slot>,
     link: Option<(LinkId, Arc<TcpStream>)>,
+    /// Whether its hello had the address of the configuration.
+    fits: bool,
+    rivalry: Rivalry,
     dialing: bool,
     /// Where it said that it can be dialled.
     said: Vec<Place>,
     /// What was logged of its name or address, so that it is said once and not at every dial.
     told: Option<Trouble>,
-}
-
-/// What the configuration may have wrong about a server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Trouble {
-    /// Its name has no address.
-    Unknown,
-    /// Whoever calls itself by its number is at another address.
-    Elsewhere,
 }
 
 impl Elections {
@@ -90,6 +85,11 @@ impl Elections {
                 entries.remove(&server);
             }
         }
+    }
+
+    /// Whether a server is connected that is where the configuration has it.
+    pub(super) fn has_fitting_link(&self, server: ServerId) -> bool {
+        self.entries.lock().get(&server).is_some_and(|entry| entry.fits && entry.link.is_some())
     }
 
     pub(super) fn close_all(&self) {
@@ -136,7 +136,7 @@ impl Peers {
             }
         }
         match dialled {
-            Ok(socket) if self.settings.server > server => self.serve_election(server, socket),
+            Ok(socket) if self.settings.server > server => self.serve_election(server, socket, false),
             Ok(_) => debug!(peer = server.0, "waiting for a server with a larger number to dial back"),
             Err(error) => {
                 self.tell_unreachable(server, &error);
@@ -158,29 +158,9 @@ impl Peers {
     }
 
     /// Notes it; whether it was not told just before.
-    fn is_news(&self, server: ServerId, trouble: Trouble) -> bool {
+    pub(super) fn is_news(&self, server: ServerId, trouble: Trouble) -> bool {
         let mut entries = self.elections.entries.lock();
         entries.entry(server).or_default().told.replace(trouble) != Some(trouble)
-    }
-
-    /// A server that says that it is somewhere else than the configuration has it may have another's number.
-    fn compare_address(&self, hello: &ElectionHello) {
-        let configured = self.election_places(hello.server);
-        let said: Vec<Place> = hello.addresses.iter().filter_map(|text| address::parse(text)).collect();
-        if configured.is_empty() || said.is_empty() || address::share_one(&configured, &said) {
-            return;
-        }
-        if self.is_news(hello.server, Trouble::Elsewhere) {
-            let list = |places: &[Place]| places.iter().map(address::show).collect::<Vec<_>>().join(", ");
-            warn!(
-                "a server at {} says that it is server {}, which the line server.{} has at {}: check the file myid \
-                 there, no two servers may have one number",
-                list(&said),
-                hello.server.0,
-                hello.server.0,
-                list(&configured)
-            );
-        }
     }
 
     pub(super) fn accept_elections(self: &Arc<Self>, listener: &TcpListener, over: &AtomicBool) {
@@ -190,10 +170,11 @@ impl Peers {
                 return warn!("too many connections at the election port that do not say who they are");
             }
             let started = self.spawn("election", move |peers| {
-                let greeted = peers.greet(&socket);
+                let greeted = peers.greet(&socket).map(|hello| (peers.judge(&hello), hello));
                 peers.elections.strangers.fetch_sub(1, Ordering::Relaxed);
                 match greeted {
-                    Ok(hello) => peers.greeted(hello, socket),
+                    Ok((Claim::Refused, hello)) => debug!(peer = hello.server.0, "refused a server"),
+                    Ok((claim, hello)) => peers.greeted(hello, claim == Claim::Fits, socket),
                     Err(error) => info!(%error, "closing a connection at the election port"),
                 }
             });
@@ -214,7 +195,7 @@ impl Peers {
     }
 
     // Java: QuorumCnxManager.handleConnection
-    fn greeted(self: &Arc<Self>, hello: ElectionHello, socket: TcpStream) {
+    fn greeted(self: &Arc<Self>, hello: ElectionHello, fits: bool, socket: TcpStream) {
         let me = self.settings.server;
         let server = if hello.server == NAMELESS {
             ServerId(self.elections.next_nameless.fetch_sub(1, Ordering::Relaxed))
@@ -228,16 +209,15 @@ impl Peers {
                 "another server says that it has this server's number: check the myid files"
             );
         }
-        self.compare_address(&hello);
         if server > me || server.0 < 0 {
-            return self.serve_election(server, socket);
+            return self.serve_election(server, socket, fits);
         }
-        drop(socket);
         let mut entries = self.elections.entries.lock();
         let entry = entries.entry(server).or_default();
         // It would not dial if its end of the old link were alive.
         if let Some((link, old)) = entry.link.take() {
             entry.slot.detach(link);
+            entry.rivalry.note(server, &old, &socket);
             shut(&old);
         }
         entry.said = hello.addresses.iter().filter_map(|text| address::parse(text)).collect();
@@ -245,15 +225,17 @@ impl Peers {
     }
 
     /// Takes the place of an older link; reads until it ends.
-    fn serve_election(self: &Arc<Self>, server: ServerId, socket: TcpStream) {
+    fn serve_election(self: &Arc<Self>, server: ServerId, socket: TcpStream, fits: bool) {
         let socket = Arc::new(socket);
         let link = self.new_link();
         let slot = {
             let mut entries = self.elections.entries.lock();
             let entry = entries.entry(server).or_default();
             if let Some((_, old)) = entry.link.replace((link, Arc::clone(&socket))) {
+                entry.rivalry.note(server, &old, &socket);
                 shut(&old);
             }
+            entry.fits = fits;
             entry.slot.attach(link);
             Arc::clone(&entry.slot)
         };

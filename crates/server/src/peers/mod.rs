@@ -9,6 +9,7 @@
 //! | `address` | names, dialling |
 //! | `directory` | where members are, by the ensembles known |
 //! | `election_port`, `election_link` | votes |
+//! | `identity` | whether a server is the one whose number it says |
 //! | `peer_port`, `peer_link` | leader and learners |
 //! | `listeners` | the ports themselves |
 //! | `packets` | the stream of a peer link |
@@ -18,6 +19,7 @@ mod address;
 mod directory;
 mod election_link;
 mod election_port;
+mod identity;
 mod listeners;
 mod packets;
 mod peer_link;
@@ -75,6 +77,9 @@ pub(crate) struct PeerSettings {
     pub(crate) ensemble: EnsembleConfig,
     /// A newer one that was proposed and kept.
     pub(crate) ensemble_seen: Option<EnsembleConfig>,
+    /// Whether the ensemble changes only when somebody edits each `zoo.cfg`: a server that is elsewhere has not been
+    /// moved by a change that this one has not seen.
+    pub(crate) is_static: bool,
     /// Time to connect to an election port (`cnxTimeout`).
     pub(crate) connect_timeout: Duration,
     /// Time a new election link may take to say who it is.

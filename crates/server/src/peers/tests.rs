@@ -53,6 +53,7 @@ fn peers_and_inbox(ensemble: &str) -> (Arc<Peers>, Receiver<Input>, Arc<Told>) {
         data_dir: PathBuf::new(),
         ensemble: EnsembleConfig::parse(ensemble).unwrap(),
         ensemble_seen: None,
+        is_static: true,
         connect_timeout: Duration::from_secs(5),
         hello_timeout: Duration::from_secs(5),
         leader_pause: Duration::from_millis(10),
