@@ -84,7 +84,7 @@ fn doubt(
         return Ok(Some(Doubt::Incomplete));
     }
     if recovery.last_zxid == Zxid::ZERO {
-        let allowed = config.storage.create_database.or(config.storage.trust_empty.then_some(true));
+        let allowed = config.storage.create_database.or_else(|| config.storage.trust_empty.then_some(true));
         return Ok(match allowed {
             _ if is_meant => None,
             Some(false) => recovery.snapshot.is_none().then_some(Doubt::Empty),

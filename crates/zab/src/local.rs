@@ -48,8 +48,8 @@ pub(crate) struct Local {
     pub(crate) unexplained: bool,
     /// Started with an empty disk that may be a new one, and not synchronized since.
     in_doubt: bool,
-    /// The last epoch that was accepted since the start.
-    accepted_since: Option<Epoch>,
+    /// The first epoch that this disk accepted, as far as it knows: of the start, or else the first one since.
+    accepted_first: Option<Epoch>,
     /// Learned something as an observer that keeps no log.
     short_log: bool,
     /// Who elected the leader of the vote, as far as this server saw it elected.
@@ -81,7 +81,7 @@ impl Local {
             current_epoch: state.current_epoch,
             unexplained: state.past == Past::Unknown,
             in_doubt: state.past == Past::Empty,
-            accepted_since: None,
+            accepted_first: Some(state.accepted_epoch).filter(|epoch| *epoch > Epoch(0)),
             short_log: false,
             elected_by: BTreeSet::new(),
             history: History::recovered(state, config.commit_log_count),
@@ -143,11 +143,11 @@ impl Local {
     }
 
     /// Whether this vote of another server shows that the ensemble is older than this server's empty disk. An epoch
-    /// that this server helped to begin is none that it may have forgotten.
+    /// that began after this disk had accepted one is none that it may have forgotten.
     // Java votes with an empty disk, whatever the others say
     pub(crate) fn is_belied_by(&self, server: ServerId, notification: &Notification) -> bool {
         let epoch = notification.peer_epoch;
-        let is_older = epoch > Epoch(0) && Some(epoch) != self.accepted_since;
+        let is_older = epoch > Epoch(0) && self.accepted_first.is_none_or(|first| epoch < first);
         let voters = self.members.voters();
         let concerns = server != self.me() && voters.contains(&server) && voters.contains(&self.me());
         self.in_doubt && concerns && (notification.zxid > Zxid::ZERO || is_older)
@@ -194,7 +194,7 @@ impl Local {
             }
             StorageEvent::AcceptedEpochStored(epoch) => {
                 self.accepted_epoch = *epoch;
-                self.accepted_since = Some(*epoch);
+                self.accepted_first.get_or_insert(*epoch);
             }
             StorageEvent::CurrentEpochStored(epoch) => self.current_epoch = *epoch,
             StorageEvent::SnapshotRefused(_) | StorageEvent::LogRead { .. } => {}
