@@ -281,6 +281,19 @@ async fn a_name_that_nobody_knows_is_said_once_and_waited_for() {
 }
 
 #[tokio::test]
+async fn names_that_are_put_right_before_the_first_write_make_no_other_ensemble() {
+    let mut ensemble = Ensemble::new("");
+    let right = lines_of(&ensemble);
+    for lines in [right.replace("127.0.0.1", "127.0.0.2"), right] {
+        ensemble.kill();
+        ensemble.members.iter().for_each(|member| member.configure(&format!("{lines}\n")));
+        ensemble.start();
+        assert!(ensemble.members[0].files().join("snapshot.0").exists());
+    }
+    create(&ensemble.members[0], "/right").await;
+}
+
+#[tokio::test]
 async fn data_of_another_ensemble_does_not_vote() {
     let mut ensemble = Ensemble::new("snapCount=10");
     ensemble.start();
