@@ -93,9 +93,8 @@ fn doubt(
             None => (current == Epoch(0)).then_some(Doubt::New),
         });
     }
-    // Before the first txn there is nothing to lose: somebody has put the names in zoo.cfg right.
-    let counts = !is_meant && recovery.last_zxid > Zxid::ZERO;
-    let foreign = tree.filter(|_| counts).and_then(|tree| foreign_servers(config, tree));
+    // Before the first txn there was nothing to lose: somebody has put the names in zoo.cfg right.
+    let foreign = tree.filter(|_| !is_meant).and_then(|tree| foreign_servers(config, tree));
     Ok(foreign.map(Doubt::Foreign))
 }
 
