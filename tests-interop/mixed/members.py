@@ -36,10 +36,15 @@ class Member:
         with open(os.path.join(home, "data", "myid"), "w") as file:
             file.write(f"{number}\n")
         self.config = os.path.join(home, "zoo.cfg")
+        self.settings = (f"tickTime=1000\ninitLimit=20\nsyncLimit=10\ndataDir={home}/data\nclientPort={port}\n"
+                         "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n"
+                         f"admin.enableServer=false\n{lines}")
+        self.configure()
+
+    def configure(self, more=""):
+        """Writes the file that the next start reads; `more` settings for it alone."""
         with open(self.config, "w") as file:
-            file.write(f"tickTime=1000\ninitLimit=20\nsyncLimit=10\ndataDir={home}/data\nclientPort={port}\n"
-                       "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n"
-                       f"admin.enableServer=false\n{lines}")
+            file.write(self.settings + more)
 
     def start(self):
         with open(os.path.join(self.home, "log"), "ab") as log:
@@ -62,6 +67,11 @@ class Member:
     def falls(self):
         """How often it fell over a COMMIT of its leader."""
         return self.logged().count(FALLS_OVER_COMMIT)
+
+    def halt(self):
+        """Stops all of its threads for good or until SIGCONT; none runs any more when this returns."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
 
     def end(self, how=signal.SIGKILL):
         if self.process:
@@ -134,11 +144,11 @@ class Client:
 
     OPEN = struct.pack(">ii", 1, 31) + text("world") + text("anyone")
 
-    def __init__(self, port):
+    def __init__(self, port, timeout_ms=10000):
         self.link = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.xid = 0
-        self.send(struct.pack(">iqiq", 0, 0, 10000, 0) + text(bytes(16)) + b"\0")
+        self.send(struct.pack(">iqiq", 0, 0, timeout_ms, 0) + text(bytes(16)) + b"\0")
         self.receive()
 
     def send(self, body):
