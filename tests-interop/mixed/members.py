@@ -10,8 +10,8 @@ PATIENCE = 60
 # A follower of ZooKeeper 3.9.5 that loses its leader under load may end itself: ZooKeeperServer.shutdown reads the log
 # for its tree while CommitProcessor still applies a txn, and ZKDatabase.addCommittedProposal then misses that one.
 OWN_END = b"Committed proposal cached out of order"
-# A follower of ZooKeeper 3.8 falls over a COMMIT between NEWLEADER and UPTODATE (ZOOKEEPER-4394). It comes again and logs
-# what was proposed once more; when its log is read, txns are applied twice and its list of digests is wrong.
+# A follower of ZooKeeper 3.8 falls over a COMMIT between NEWLEADER and UPTODATE (ZOOKEEPER-4394). It comes again and
+# logs what was proposed once more; when its log is read, txns are applied twice and its list of digests is wrong.
 FALLS_OVER_COMMIT = b'Cannot read field "hdr" because "pif" is null'
 started = []
 

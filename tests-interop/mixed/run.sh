@@ -28,7 +28,7 @@ else
   done
 fi
 before=""
-[ "$story" != mixed ] || before="observers lead sync"
+[ "$story" != mixed ] || before="observers lead sync sessions"
 for part in $before; do
   # shellcheck disable=SC2086
   python3 "$here/$part.py" "$OXHERD" "$out" $releases || printf 'FAIL\t%s.py comes to its end\n' "$part" >>"$out/results.tsv"

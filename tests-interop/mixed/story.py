@@ -1,7 +1,10 @@
 """A case of an ensemble told from its start to its end, and its line in the results."""
 import os
 import shutil
+import signal
+import subprocess
 import sys
+import traceback
 
 from members import Client, Member, compare_digests, free_ports, wait_until
 
@@ -37,6 +40,28 @@ def leader_of(members):
     return next((member for member in members if member.process and member.mode() == "leader"), None)
 
 
+def lead(members, wanted):
+    """An Oxherd leader makes way on command. A Java leader is stopped while a third server lacks the last txn."""
+    leader = leader_of(members)
+    if leader is wanted:
+        return
+    if leader.kind == "ox":
+        hosts = ",".join(f"127.0.0.1:{member.port}" for member in members)
+        command = [sys.argv[1], "lead", "--to", str(wanted.number), "--server", hosts]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert asked.returncode == 0, asked.stderr
+    else:
+        third = next(member for member in members if member not in (leader, wanted))
+        third.end(signal.SIGTERM)
+        Client(leader.port).set("/", b"")
+        leader.end(signal.SIGTERM)
+        third.start()
+        wait_until(lambda: wanted.mode() == "leader", f"server {wanted.number} is not elected")
+        leader.start()
+    wait_for(members)
+    assert leader_of(members) is wanted, f"server {leader_of(members).number} leads, and not {wanted.number}"
+
+
 def compare(members):
     """Where servers differ in nodes, stats and digests, once they have noted some."""
     client = Client(members[0].port)
@@ -60,7 +85,7 @@ def tell(title, members, play):
     try:
         wrong = play()
     except Exception as error:
-        wrong = [repr(error)]
+        wrong = [repr(error), traceback.format_exc()]
     finally:
         for member in members():
             member.end()

@@ -7,7 +7,6 @@ import glob
 import os
 import struct
 import sys
-import time
 
 from members import Client, text, wait_until
 from story import all_serve, commands, compare, home_of, leader_of, members_of, releases, tell, wait_for
