@@ -10,7 +10,7 @@ PERSISTENT, EPHEMERAL, SEQUENTIAL = 0, 1, 2
 CONTAINER_FLAG, TTL_FLAG, TTL_SEQUENTIAL_FLAG = 4, 5, 6
 OPEN = [(31, "world", "anyone")]
 STAT = struct.Struct(">qqqqiiiqiiq")
-PATIENCE_S = 60
+EVENT, PATIENCE_S = -1, 60
 
 
 class Refused(Exception):
@@ -57,7 +57,8 @@ class Reader:
 
 
 class Session:
-    """One connection. `session` is what an earlier one was: its id and password."""
+    """One connection. `session` is what an earlier one was: its id and password. `events` are kinds and paths of what
+    its watches saw, `zxid` is the newest it heard of."""
 
     def __init__(self, port, timeout_ms=60000, session=(0, bytes(16))):
         try:
@@ -65,7 +66,7 @@ class Session:
         except OSError as error:
             raise Lost from error
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.xid = 0
+        self.xid, self.zxid, self.events = 0, 0, []
         self.send(struct.pack(">iqiq", 0, 0, timeout_ms, session[0]) + buffer(session[1]) + b"\0")
         reply = Reader(self.receive())
         _, self.timeout_ms, self.id = reply.take(">iiq")
@@ -101,9 +102,13 @@ class Session:
         self.send(struct.pack(">ii", xid, op) + body)
         while True:
             reply = Reader(self.receive())
-            got, _, code = reply.take(">iqi")
+            got, zxid, code = reply.take(">iqi")
+            if got == EVENT:
+                kind, _ = reply.take(">ii")
+                self.events.append((kind, reply.text()))
             if got != xid:
                 continue
+            self.zxid = max(self.zxid, zxid)
             if code:
                 raise Refused(code)
             return reply

@@ -10,6 +10,9 @@ PATIENCE = 60
 # A follower of ZooKeeper 3.9.5 that loses its leader under load may end itself: ZooKeeperServer.shutdown reads the log
 # for its tree while CommitProcessor still applies a txn, and ZKDatabase.addCommittedProposal then misses that one.
 OWN_END = b"Committed proposal cached out of order"
+# A follower of ZooKeeper 3.8 falls over a COMMIT between NEWLEADER and UPTODATE (ZOOKEEPER-4394). It comes again and
+# logs what was proposed once more; when its log is read, txns are applied twice and its list of digests is wrong.
+FALLS_OVER_COMMIT = b'Cannot read field "hdr" because "pif" is null'
 started = []
 
 
@@ -33,10 +36,15 @@ class Member:
         with open(os.path.join(home, "data", "myid"), "w") as file:
             file.write(f"{number}\n")
         self.config = os.path.join(home, "zoo.cfg")
+        self.settings = (f"tickTime=1000\ninitLimit=20\nsyncLimit=10\ndataDir={home}/data\nclientPort={port}\n"
+                         "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n"
+                         f"admin.enableServer=false\n{lines}")
+        self.configure()
+
+    def configure(self, more=""):
+        """Writes the file that the next start reads; `more` settings for it alone."""
         with open(self.config, "w") as file:
-            file.write(f"tickTime=1000\ninitLimit=20\nsyncLimit=10\ndataDir={home}/data\nclientPort={port}\n"
-                       "clientPortAddress=127.0.0.1\nmaxClientCnxns=0\n4lw.commands.whitelist=*\n"
-                       f"admin.enableServer=false\n{lines}")
+            file.write(self.settings + more)
 
     def start(self):
         with open(os.path.join(self.home, "log"), "ab") as log:
@@ -49,8 +57,21 @@ class Member:
         """Whether a Java server met the defect that `OWN_END` names; its whole log is looked at, it is short."""
         if self.kind != "java" or not self.process or self.process.poll() is None:
             return False
+        return OWN_END in self.logged()
+
+    def logged(self):
+        """All that the server has said, at whichever start."""
         with open(os.path.join(self.home, "log"), "rb") as log:
-            return OWN_END in log.read()
+            return log.read()
+
+    def falls(self):
+        """How often it fell over a COMMIT of its leader."""
+        return self.logged().count(FALLS_OVER_COMMIT)
+
+    def halt(self):
+        """Stops all of its threads for good or until SIGCONT; none runs any more when this returns."""
+        self.process.send_signal(signal.SIGSTOP)
+        os.waitpid(self.process.pid, os.WUNTRACED)
 
     def end(self, how=signal.SIGKILL):
         if self.process:
@@ -89,6 +110,30 @@ def wait_until(condition, what):
         time.sleep(0.05)
 
 
+def digests(member):
+    """What a server notes of its tree at every 128th txn."""
+    return dict(line.split(": ", 1) for line in member.word("hash").splitlines() if ": " in line)
+
+
+def unlike_digests(members):
+    """Where servers noted different digests for one txn."""
+    seen, wrong = {}, []
+    for member in members:
+        for zxid, digest in digests(member).items():
+            other, theirs = seen.setdefault(zxid, (member.number, digest))
+            if theirs != digest:
+                wrong.append(f"the digests of servers {other} and {member.number} differ at zxid {zxid}")
+    return wrong
+
+
+def compare_digests(members):
+    """What is wrong with the digests of those that can be judged by theirs; some have to be there."""
+    judged = [member for member in members if not member.falls()]
+    both = set.intersection(*[set(digests(member)) for member in judged]) if judged else judged
+    lacking = [] if both or len(judged) < 2 else ["no txn's digest was noted by every server"]
+    return (lacking + unlike_digests(judged))[:3]
+
+
 def text(value):
     data = value.encode() if isinstance(value, str) else value
     return struct.pack(">i", len(data)) + data
@@ -99,11 +144,11 @@ class Client:
 
     OPEN = struct.pack(">ii", 1, 31) + text("world") + text("anyone")
 
-    def __init__(self, port):
+    def __init__(self, port, timeout_ms=10000):
         self.link = socket.create_connection(("127.0.0.1", port), timeout=10)
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.xid = 0
-        self.send(struct.pack(">iqiq", 0, 0, 10000, 0) + text(bytes(16)) + b"\0")
+        self.send(struct.pack(">iqiq", 0, 0, timeout_ms, 0) + text(bytes(16)) + b"\0")
         self.receive()
 
     def send(self, body):

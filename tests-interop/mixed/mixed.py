@@ -9,7 +9,7 @@ import sys
 import time
 
 from load import Load
-from members import Client, Member, free_ports, wait_until
+from members import Client, Member, compare_digests, free_ports, wait_until
 
 MIXES = os.environ.get("MIXES", "java,java,ox java,ox,ox ox,ox,java ox,java,java,ox,ox")
 ROUNDS = int(os.environ.get("ROUNDS", "4"))
@@ -70,6 +70,7 @@ def play(members):
             wrong.append(f"server {member.number} ({member.kind}) lost {len(lost)}, such as {lost[0]}")
         if tree != trees[0]:
             wrong.append(f"server {member.number} ({member.kind}) has another tree than server 1")
+    wrong += compare_digests(members)
     print(f"  leaders killed: {' '.join(led)}; acknowledged writes: {len(load.acknowledged)}")
     return wrong
 

@@ -7,7 +7,7 @@ import shutil
 import signal
 import sys
 
-from members import Client, Member, free_ports, wait_until
+from members import Client, Member, compare_digests, free_ports, wait_until
 
 CASES = [("ox", "java", False), ("ox", "java", True), ("java", "ox", False), ("java", "ox", True)]
 OBSERVER = 4
@@ -55,6 +55,13 @@ def compare(members, wrong):
             wrong.append(f"server {member.number} ({member.kind}) has another tree than server {members[0].number}")
 
 
+def compare_noted(members, wrong):
+    """All of them have noted digests since the last came back."""
+    write(Client(members[0].port), 800, 130, wrong)
+    compare(members, wrong)
+    wrong += compare_digests(members)
+
+
 def play(members, masters):
     """The observer's client writes; its server is away and comes back; the one it learns from stops."""
     wrong, observer = [], members[-1]
@@ -88,6 +95,7 @@ def play(members, masters):
     compare(rest, wrong)
     if "/ephemeral" in Client(observer.port).tree():
         wrong.append("an ephemeral node outlives its session")
+    compare_noted(rest, wrong)
     return wrong
 
 

@@ -16,7 +16,7 @@ sys.path += [os.path.join(HERE, "../mixed"), os.path.join(HERE, "../both-ways")]
 
 import wire  # noqa: E402
 from guide import Guide  # noqa: E402
-from members import Member, free_ports, wait_until  # noqa: E402
+from members import Member, free_ports, unlike_digests, wait_until  # noqa: E402
 from writers import Program, Writer, gaps, save  # noqa: E402
 
 FULL = os.environ.get("FULL") == "1"
@@ -24,11 +24,6 @@ ENSEMBLES = os.environ.get("ENSEMBLES", "3 5+1" if FULL else "3").split()
 # A pass exchanges every server: the first is the plain rolling restart that the others are compared with.
 PASSES = os.environ.get("PASSES", "java ox java").split()
 ENOUGH, BATCH, STOP_S = 60, 100, 30
-
-
-# A follower of ZooKeeper 3.8 falls over a COMMIT between NEWLEADER and UPTODATE (ZOOKEEPER-4394). It comes again and logs
-# what was proposed once more; when its log is read, txns are applied twice and its list of digests is wrong.
-FALLS_OVER_COMMIT = b'Cannot read field "hdr" because "pif" is null'
 
 
 class Ensemble:
@@ -155,8 +150,7 @@ class Ensemble:
 
     def falls(self):
         """How often each member fell over a COMMIT of its leader."""
-        logs = [os.path.join(member.home, "log") for member in self.members]
-        return [open(log, "rb").read().count(FALLS_OVER_COMMIT) for log in logs]
+        return [member.falls() for member in self.members]
 
     def unlike_digests(self):
         """An Oxherd leader lets nobody fall; of whom a Java leader let fall the digests say nothing."""
@@ -166,14 +160,7 @@ class Ensemble:
             wrong += [f"server {member.number} fell over a COMMIT of an Oxherd leader"
                       for member, before, now in zip(self.members, self.fell, falls) if now > before]
         self.fell, self.led_by = falls, leads
-        seen = {}
-        for member in [member for member, count in zip(self.members, falls) if not count]:
-            for line in member.word("hash").splitlines():
-                zxid, _, digest = line.partition(": ")
-                other, theirs = seen.setdefault(zxid, (member.number, digest))
-                if theirs != digest:
-                    wrong.append(f"the digests of servers {other} and {member.number} differ at zxid {zxid}")
-        return wrong[:3]
+        return (wrong + unlike_digests([m for m, count in zip(self.members, falls) if not count]))[:3]
 
     def finish(self):
         for order in ("pause", "stop"):
