@@ -83,17 +83,12 @@ fn doubt(
     if layout.is_incomplete(&OsDisk)? {
         return Ok(Some(Doubt::Incomplete));
     }
+    // Before the first txn there is nothing to lose, and names in zoo.cfg may still be put right.
     if recovery.last_zxid == Zxid::ZERO {
-        let allowed = config.storage.create_database.or_else(|| config.storage.trust_empty.then_some(true));
-        return Ok(match allowed {
-            _ if is_meant => None,
-            Some(false) => recovery.snapshot.is_none().then_some(Doubt::Empty),
-            Some(true) => None,
-            // A snapshot of nothing is made at every start; whoever learned or led has an epoch as well.
-            None => (current == Epoch(0)).then_some(Doubt::New),
-        });
+        let allowed = if config.storage.trust_empty { Some(true) } else { config.storage.create_database };
+        let doubt = || doubt_of_nothing(allowed, recovery.snapshot.is_some(), current);
+        return Ok(if is_meant { None } else { doubt() });
     }
-    // Before the first txn there was nothing to lose: somebody has put the names in zoo.cfg right.
     let foreign = tree.filter(|_| !is_meant).and_then(|tree| foreign_servers(config, tree));
     Ok(foreign.map(Doubt::Foreign))
 }
@@ -115,6 +110,16 @@ fn foreign_servers(config: &Config, tree: &Tree) -> Option<String> {
     let known = tree.node(CONFIG_PATH).and_then(|node| node.data());
     let known = String::from_utf8_lossy(known.unwrap_or_default()).into_owned();
     foreign(&known, &config.membership.to_string(), &look_up)
+}
+
+/// What to think of data without a txn. A snapshot of nothing is made at every start with a vote; whoever has learned
+/// or led has an epoch as well.
+fn doubt_of_nothing(allowed: Option<bool>, has_snapshot: bool, current: Epoch) -> Option<Doubt> {
+    match allowed {
+        Some(true) => None,
+        Some(false) => (!has_snapshot).then_some(Doubt::Empty),
+        None => (current == Epoch(0)).then_some(Doubt::New),
+    }
 }
 
 /// The servers of a list that shares no machine with this configuration; nothing when it shares one, be it under
@@ -151,6 +156,25 @@ mod tests {
 
     fn look_up(host: &str) -> Vec<IpAddr> {
         host.strip_prefix("alias-of-").unwrap_or(host).parse().into_iter().collect()
+    }
+
+    #[test]
+    fn an_empty_disk_is_taken_for_a_new_one_only_where_nobody_said_anything() {
+        for has_snapshot in [false, true] {
+            assert_eq!(doubt_of_nothing(None, has_snapshot, Epoch(0)), Some(Doubt::New));
+            assert_eq!(
+                doubt_of_nothing(None, has_snapshot, Epoch(1)),
+                None,
+                "it has learned that there is nothing"
+            );
+            assert_eq!(doubt_of_nothing(Some(true), has_snapshot, Epoch(0)), None);
+        }
+        assert_eq!(doubt_of_nothing(Some(false), false, Epoch(0)), Some(Doubt::Empty));
+        assert_eq!(
+            doubt_of_nothing(Some(false), true, Epoch(0)),
+            None,
+            "it was begun with the file initialize"
+        );
     }
 
     #[test]

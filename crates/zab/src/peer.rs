@@ -701,6 +701,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
     fn nothing_is_kept_of_who_is_in_no_list_and_has_gone() {
         let ensemble = EnsembleConfig::parse("server.1=a:1:2\nserver.2=b:1:2").unwrap();
         let state = DurableState { past: Past::Whole(Zxid::ZERO), ..DurableState::default() };
