@@ -1,15 +1,15 @@
 //! A server as a member of its ensemble: what the configuration says about peers.
 
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oxherd_config::{Config, Mode};
+use oxherd_config::{Config, Member, Mode};
 use oxherd_proto::ServerId;
 use oxherd_replica::{Now, Recovered, Replica, ReplicaOptions};
 use oxherd_zab::{DurableState, EnsembleConfig, PeerConfig};
-use tracing::warn;
+use tracing::{info, warn};
 
 use crate::driver::Driver;
 use crate::membership;
@@ -19,6 +19,10 @@ use crate::settings;
 
 /// Pause between two attempts to open the election port.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
+/// Pause between two attempts to look this server's own name up.
+const NAME_PAUSE: Duration = Duration::from_millis(500);
+/// Attempts from one warning to the next.
+const NAME_TRIES_A_WARNING: u32 = 20;
 /// Attempts where the setting makes no sense.
 const BIND_RETRIES_DEFAULT: i32 = 3;
 /// Bytes that may wait for one learner: minutes of writes, or what comes while it takes a large tree.
@@ -40,6 +44,7 @@ pub(crate) fn listen(
     let mut listeners = PeerListeners::default();
     for address in &member.addresses {
         let host = (!config.quorum.listen_everywhere).then_some(address.host.as_str());
+        host.into_iter().for_each(|host| wait_for_name(id, member, host));
         listeners.peer.push(open(config, Purpose::Learners, host, address.quorum_port)?);
         listeners.election.push(open_election(config, host, address.election_port)?);
         if let Some(port) = observer_master_port(config) {
@@ -58,6 +63,23 @@ fn open(config: &Config, purpose: Purpose, host: Option<&str>, port: u16) -> Res
         let advice = listen_advice(config, source.kind());
         StartError::Listen { purpose, address, source, advice }
     })
+}
+
+/// Waits until this server's own name is known, for as long as it takes: an orchestrator may tell it only once the server
+/// is there. ZooKeeper gives up with the attempts to open the election port.
+// Java: QuorumCnxManager.Listener.ListenerHandler.createNewServerSocket, which looks it up anew at each attempt
+fn wait_for_name(id: ServerId, member: &Member, host: &str) {
+    let mut failures = 0_u32;
+    while let Err(reason) = (host, 0).to_socket_addrs() {
+        if failures.is_multiple_of(NAME_TRIES_A_WARNING) {
+            warn!(%reason, "cannot look up {host}, this server's own name: waiting for it; the line is server.{}={member}", id.0);
+        }
+        failures = failures.wrapping_add(1);
+        std::thread::sleep(NAME_PAUSE);
+    }
+    if failures > 0 {
+        info!("{host} is known now");
+    }
 }
 
 /// A member whose `myid` is that of another one tries to listen where that one should.

@@ -66,6 +66,19 @@ fn the_number_of_another_member_is_refused_with_that_members_line_and_the_file()
 }
 
 #[test]
+fn a_member_waits_for_its_own_name_and_says_which_line_it_waits_for() {
+    let mut ensemble = Ensemble::new("");
+    let member = &mut ensemble.members[0];
+    let text = fs::read_to_string(member.configuration()).expect("a file");
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("server.")).collect();
+    let unknown = lines.join("\n").replace("server.1=127.0.0.1", "server.1=zk-1.invalid");
+    member.configure(&format!("{unknown}\n"));
+    member.start();
+    let said = member.wait_for("cannot look up zk-1.invalid");
+    assert!(said.contains("WARN") && said.contains("server.1=zk-1.invalid:"), "{said}");
+}
+
+#[test]
 fn a_port_for_votes_that_is_taken_ends_the_start_with_14() {
     let ensemble = Ensemble::new("electionPortBindRetry=1");
     let member = &ensemble.members[0];
