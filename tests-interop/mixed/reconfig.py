@@ -19,7 +19,7 @@ RETRIED = (NEW_CONFIG_NO_QUORUM, IN_PROGRESS, CONNECTION_LOST)
 
 
 class Ensemble:
-    """Five servers, of which some belong to the ensemble."""
+    """Five servers at most, of which some belong to the ensemble."""
 
     def __init__(self, mix, oxherd, out, class_path):
         self.kinds, ports = mix.split(","), free_ports(15)
@@ -216,4 +216,5 @@ def main():
     sys.exit(failed > 0)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Oxherd and Java in one ensemble. OXHERD names the binary; OUT is where directories and logs go; RELEASES are the
 # releases of ZooKeeper; CLASS_PATH, when given, is one release's class path and Maven is not asked. MIXES are the
-# ensembles, such as "java,java,ox"; ROUNDS is how often a leader is killed; STORY is mixed or reconfig;
-# FULL=1 plays every part on every release.
-# Ends with "name: N passed, ...".
+# ensembles, such as "java,java,ox"; ROUNDS is how often a leader is killed; STORY is mixed or reconfig, of which the
+# last needs CLIENTS, the class path of Java clients, and PYTHON, an interpreter with kazoo; FULL=1 plays every part on
+# every release. Ends with "name: N passed, ...".
 set -u
+export PYTHONDONTWRITEBYTECODE=1
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 : "${OXHERD:?the binary under test}"
 story=${STORY:-mixed}
@@ -27,8 +28,10 @@ else
         echo "$story: 0 passed, 1 failed, 0 skipped"; exit 1; }
   done
 fi
-before=""
-[ "$story" != mixed ] || before="observers lead sync sessions"
+case $story in
+  mixed) before="observers lead sync sessions" ;;
+  *) before="places torn following" ;;
+esac
 for part in $before; do
   # shellcheck disable=SC2086
   python3 "$here/$part.py" "$OXHERD" "$out" $releases || printf 'FAIL\t%s.py comes to its end\n' "$part" >>"$out/results.tsv"

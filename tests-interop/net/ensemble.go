@@ -18,6 +18,8 @@ type server struct {
 	home    string
 	process *exec.Cmd
 	exited  chan struct{}
+	// observes says that it has no vote.
+	observes bool
 }
 
 type ensemble struct {
@@ -25,17 +27,29 @@ type ensemble struct {
 	servers map[int]*server
 }
 
-func newEnsemble(f *fabric, home string, count int) (*ensemble, error) {
-	e := &ensemble{fabric: f, servers: map[int]*server{}}
-	var members strings.Builder
-	for n := 1; n <= count; n++ {
-		fmt.Fprintf(&members, "server.%d=%s:%d:%d\n", n, address(n), peerPort, electionPort)
+// members are the lines of all servers.
+func members(p scenario) string {
+	var lines strings.Builder
+	for n := 1; n <= p.servers; n++ {
+		host, role := address(n).String(), "participant"
+		if p.named {
+			host = hostname(n)
+		}
+		if p.observes(n) {
+			role = "observer"
+		}
+		fmt.Fprintf(&lines, "server.%d=%s:%d:%d:%s\n", n, host, peerPort, electionPort, role)
 	}
-	for n := 1; n <= count; n++ {
-		s := &server{number: n, home: filepath.Join(home, fmt.Sprint(n))}
+	return lines.String()
+}
+
+func newEnsemble(f *fabric, home string, p scenario) (*ensemble, error) {
+	e := &ensemble{fabric: f, servers: map[int]*server{}}
+	for n := 1; n <= p.servers; n++ {
+		s := &server{number: n, home: filepath.Join(home, fmt.Sprint(n)), observes: p.observes(n)}
 		text := fmt.Sprintf("tickTime=500\ninitLimit=10\nsyncLimit=4\ndataDir=%s\nclientPort=%d\nmaxClientCnxns=0\n"+
 			"admin.enableServer=false\n4lw.commands.whitelist=*\npreAllocSize=64\nsnapCount=800\n%s",
-			s.data(), clientPort, members.String())
+			s.data(), clientPort, members(p))
 		if err := os.MkdirAll(s.data(), 0o755); err != nil {
 			return nil, err
 		}
@@ -52,6 +66,14 @@ func newEnsemble(f *fabric, home string, count int) (*ensemble, error) {
 
 func (s *server) data() string { return filepath.Join(s.home, "data") }
 func (s *server) log() string  { return filepath.Join(s.home, "server.log") }
+
+// role is the mode of a server that does not lead.
+func (s *server) role() string {
+	if s.observes {
+		return "observer"
+	}
+	return "follower"
+}
 
 // name writes the server's number into its directory.
 func (s *server) name() error {
@@ -196,12 +218,12 @@ func (e *ensemble) serving() error {
 		modes += fmt.Sprintf(" %d=%q", n, m)
 		if m == "leader" {
 			leaders++
-		} else if m != "follower" {
+		} else if m != e.servers[n].role() {
 			leaders = -len(e.servers)
 		}
 	}
 	if leaders != 1 {
-		return fmt.Errorf("not one leader and followers:%s", modes)
+		return fmt.Errorf("not one leader and learners:%s", modes)
 	}
 	return nil
 }

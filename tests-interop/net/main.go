@@ -128,13 +128,22 @@ func both(first, second error) error {
 
 // play runs one scenario: load, fault, healing, and what has to be true then.
 func play(f *fabric, p scenario, home string) error {
-	e, err := newEnsemble(f, home, p.servers)
+	e, err := newEnsemble(f, home, p)
 	if err != nil {
 		return err
 	}
 	defer e.killAll()
 	defer f.set(nil)
 	s := &scene{ensemble: e, hold: holdShort}
+	if p.named {
+		if s.names, err = newNames(home); err != nil {
+			return err
+		}
+		defer s.names.end()
+		if err := s.names.know(1, 2, 3); err != nil {
+			return err
+		}
+	}
 	if os.Getenv("FULL") != "" {
 		s.hold = holdLong
 	}

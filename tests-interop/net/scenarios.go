@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"syscall"
 	"time"
 )
@@ -14,13 +15,18 @@ const (
 // scene is one running scenario.
 type scene struct {
 	*ensemble
-	load *load
-	hold time.Duration
+	load  *load
+	names *names
+	hold  time.Duration
 }
 
 type scenario struct {
 	name    string
 	servers int
+	// observer says that the last of the servers has no vote.
+	observer bool
+	// named says that the servers know each other by names.
+	named bool
 	// before runs ahead of the servers' start.
 	before func(*scene) error
 	// fault begins and heals one fault.
@@ -30,6 +36,8 @@ type scenario struct {
 	// loses throws acknowledged writes away at the end; the scenario passes when that is noticed.
 	loses func(*scene) error
 }
+
+func (p scenario) observes(n int) bool { return p.observer && n == p.servers }
 
 // during holds a fault; with progress, writes that begin in its second half must be acknowledged within it.
 func (s *scene) during(progress bool) error {
@@ -139,6 +147,19 @@ func networks() []scenario {
 		{name: "loss and delay", servers: 5, deposes: true, fault: func(s *scene) error {
 			return s.partition(true, rule{loss: 0.03, delay: 10 * time.Millisecond})
 		}},
+		{name: "an observer apart from the others", servers: 4, observer: true, fault: func(s *scene) error {
+			return s.partition(true, append(append(apart(4, 1), apart(4, 2)...), apart(4, 3)...)...)
+		}},
+		{name: "names that nobody knows yet", servers: 3, named: true, fault: func(s *scene) error {
+			s.killAll()
+			err := both(s.names.know(), s.startAll())
+			err = both(err, s.during(false))
+			if leader := s.leader(); leader != 0 {
+				return fmt.Errorf("server %d leads, and nobody knows a name", leader)
+			}
+			err = both(err, both(s.names.know(1, 2), s.during(true)))
+			return both(err, s.names.know(1, 2, 3))
+		}},
 	}
 }
 
@@ -158,6 +179,9 @@ func processes() []scenario {
 		{name: "SIGSTOP of a follower", servers: 3, fault: withLeader(func(s *scene, _, follower int) error {
 			return s.stopped(follower)
 		})},
+		{name: "SIGSTOP of an observer", servers: 4, observer: true, fault: func(s *scene) error {
+			return s.stopped(4)
+		}},
 		{name: "kill -9 of the leader, twice", servers: 3, fault: func(s *scene) error {
 			again := withLeader(func(s *scene, leader, _ int) error {
 				return both(s.kill(leader), both(s.during(true), s.start(leader)))

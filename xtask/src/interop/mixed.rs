@@ -17,9 +17,10 @@ pub(super) fn mixed(bench: &Bench) -> Result<Tally> {
     with_java(bench, "mixed", &[])
 }
 
-/// An ensemble of both kinds that grows and shrinks under load, killed after each step.
+/// An ensemble of both kinds that grows, shrinks and changes places under load, killed in and after each step, with clients
+/// that follow it.
 pub(super) fn reconfig(bench: &Bench) -> Result<Tally> {
-    with_java(bench, "reconfig", &[])
+    with_clients(bench, "reconfig")
 }
 
 /// Directories written by one and opened by the other, each killed under load; 50 times with `FULL=1`.
@@ -29,11 +30,16 @@ pub(super) fn both_ways(bench: &Bench) -> Result<Tally> {
 
 /// Java servers become Oxherd and Java again, one at a time, while clients run; five and an observer with `FULL=1`.
 pub(super) fn swap(bench: &Bench) -> Result<Tally> {
+    with_clients(bench, "swap")
+}
+
+/// A folder whose `run.sh` needs Curator and kazoo too.
+fn with_clients(bench: &Bench, name: &str) -> Result<Tally> {
     if !tools() || !exists("javac", "--version") {
         return Ok(Tally::skip("mvn, javac and python3 are not all installed"));
     }
     let python = clients::python(bench)?.into_os_string();
-    with_java(bench, "swap", &[("CLIENTS", java::class_path(bench)?.into()), ("PYTHON", python)])
+    with_java(bench, name, &[("CLIENTS", java::class_path(bench)?.into()), ("PYTHON", python)])
 }
 
 fn tools() -> bool {
