@@ -175,6 +175,19 @@ def forget(ensemble, load):
     force(ensemble, load, change)
 
 
+def settled(members):
+    """The tree of all; sessions of killed servers' clients may end meanwhile, with their nodes."""
+    trees = []
+
+    def alike():
+        trees[:] = [Client(member.port).tree() for member in members]
+        return all(tree == trees[0] for tree in trees)
+
+    wait_until(alike, lambda: f"trees differ from server {members[0].number}'s: "
+               f"{[member.number for member, tree in zip(members, trees) if tree != trees[0]]}")
+    return trees[0]
+
+
 def play(ensemble):
     for number in STAY:
         ensemble.start(number, STAY)
@@ -188,11 +201,9 @@ def play(ensemble):
     finally:
         load.end()
     members = ensemble.running(there(ensemble))
-    trees = [Client(member.port).tree() for member in members]
-    wrong = [f"server {member.number} has another tree than server 1"
-             for member, tree in zip(members, trees) if tree != trees[0]]
-    lost = [path for path in load.acknowledged if path not in trees[0]]
-    wrong += [f"lost {len(lost)}, such as {lost[0]}"] if lost else []
+    tree = settled(members)
+    lost = [path for path in load.acknowledged if path not in tree]
+    wrong = [f"lost {len(lost)}, such as {lost[0]}"] if lost else []
     return wrong + compare_digests(members)
 
 
