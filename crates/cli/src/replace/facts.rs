@@ -238,6 +238,12 @@ impl Facts {
         self.members.iter().filter_map(|(id, member)| Some((*id, member.server()?)))
     }
 
+    /// Members that nobody hears, as those that are stopped.
+    pub(crate) fn silent(&self) -> impl Iterator<Item = i64> {
+        let is_silent = |member: &Member| matches!(member.answer, Answer::Silent(_));
+        self.members.iter().filter(move |(_, member)| is_silent(member)).map(|(id, _)| *id)
+    }
+
     /// The leader, when there is exactly one.
     pub(crate) fn leader(&self) -> Option<(i64, &Server)> {
         let mut leaders = self.serving().filter(|(_, server)| server.mode == Mode::Leader);

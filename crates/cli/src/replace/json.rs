@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::facts::{Answer, Facts, Member, Tree};
+use super::facts::{Answer, Facts, Kind, Member, Tree};
 use super::kept::{self, Kept};
 use super::rules::{Finding, Severity};
 use super::service::Service;
@@ -27,6 +27,7 @@ pub(super) fn look(asked: &Replace, target: &Target, look: &Look, kept: Option<&
             Some(Step::Swap(swap)) => next(swap, asked, target),
             _ => Value::Null,
         },
+        "restart": look.facts.silent().map(|id| restart(id, target)).collect::<Vec<_>>(),
         "kept": kept.map(|kept| json!({
             "server": kept.member,
             "sessions_before": kept.sessions.map(|(before, _)| before),
@@ -98,6 +99,15 @@ fn finding(finding: &Finding) -> Value {
         "text": finding.text,
         "way_out": finding.way_out,
     })
+}
+
+/// How to start a member that is down, as either program.
+fn restart(id: i64, target: &Target) -> Value {
+    let lines = |kind| -> serde_json::Map<String, Value> {
+        let line = |service: &Service| json!(service.start(kind, &target.file));
+        Service::ALL.iter().map(|service| (service.word().to_owned(), line(service))).collect()
+    };
+    json!({ "server": id, "oxherd": lines(Kind::Oxherd), "java": lines(Kind::Java) })
 }
 
 fn next(swap: &Swap, asked: &Replace, target: &Target) -> Value {

@@ -65,10 +65,13 @@ use Severity::{Refusal, Warning};
 pub(crate) fn judge(facts: &Facts, wanted: Wanted) -> Vec<Finding> {
     let mut found = Vec::new();
     ensemble(facts, &mut found);
-    if !found.is_empty() {
+    let is_none = !found.is_empty();
+    // A file that cannot be understood may name no members for that reason.
+    config(facts, wanted, &mut found);
+    if is_none {
+        found.sort_by_key(|finding| finding.severity);
         return found;
     }
-    config(facts, wanted, &mut found);
     names(facts, &mut found);
     answers(facts, &mut found);
     words(facts, &mut found);

@@ -37,7 +37,10 @@ impl Service {
         let name = name(kind);
         match (self, kind) {
             (Self::Systemd, _) => format!("sudo systemctl disable --now {name}"),
-            (Self::Container, _) => format!("docker stop -t 60 {name}"),
+            // A container that restarts by itself would be back after a reboot, beside the other one on the same files.
+            (Self::Container, _) => {
+                format!("docker update --restart=no {name} && docker stop -t 60 {name}")
+            }
             // `zkServer.sh stop` and `kill` return before the process is gone, and two must not share the files. The
             // brackets keep the line from finding the shell that it runs in.
             (Self::Plain, Kind::Java) => format!(
@@ -51,14 +54,17 @@ impl Service {
         }
     }
 
-    fn start(self, kind: Kind, config: &Path) -> String {
+    /// The line that starts one of them.
+    pub(crate) fn start(self, kind: Kind, config: &Path) -> String {
         let config = quoted(config);
         match (self, kind) {
             (Self::Systemd, _) => format!("sudo systemctl enable --now {}", name(kind)),
-            (Self::Container, Kind::Java) => "docker start zookeeper".to_owned(),
+            (Self::Container, Kind::Java) => {
+                "docker start zookeeper && docker update --restart=unless-stopped zookeeper".to_owned()
+            }
             (Self::Container, Kind::Oxherd) => format!(
-                "docker start oxherd || docker run -d --name oxherd --network host --volumes-from zookeeper \
-                 IMAGE serve {config}"
+                "docker start oxherd && docker update --restart=unless-stopped oxherd || docker run -d --name oxherd \
+                 --restart unless-stopped --network host --volumes-from zookeeper IMAGE serve {config}"
             ),
             (Self::Plain, Kind::Java) => format!("zkServer.sh start {config}"),
             (Self::Plain, Kind::Oxherd) => format!("nohup oxherd serve {config} >>oxherd.log 2>&1 &"),
@@ -128,7 +134,10 @@ mod tests {
         );
         assert_eq!(
             Service::Container.lines(Kind::Java, config),
-            ["docker stop -t 60 oxherd", "docker start zookeeper"]
+            [
+                "docker update --restart=no oxherd && docker stop -t 60 oxherd",
+                "docker start zookeeper && docker update --restart=unless-stopped zookeeper"
+            ]
         );
     }
 }

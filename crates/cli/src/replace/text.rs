@@ -23,7 +23,10 @@ pub(super) fn look(asked: &Replace, target: &Target, look: &Look, kept: Option<&
     }
     out.push('\n');
     match &look.step {
-        None => out.push_str("No step is given while something is refused.\n"),
+        None => {
+            out.push_str("No step is given while something is refused.\n");
+            out.push_str(&restart_lines(&look.facts, asked, target));
+        }
         Some(Step::Done) => drop(writeln!(out, "Every member runs {}. Nothing is left to do.", asked.to)),
         Some(Step::Swap(swap)) => out.push_str(&swap_lines(swap, asked, target)),
     }
@@ -187,6 +190,20 @@ fn command_lines(asked: &Replace, target: &Target, to: Kind) -> String {
     out
 }
 
+/// How to start those that are down, as either program: the data directory is the same for both.
+fn restart_lines(facts: &Facts, asked: &Replace, target: &Target) -> String {
+    let mut out = String::new();
+    for id in facts.silent() {
+        for kind in [asked.to, asked.to.other()] {
+            let _ = writeln!(out, "  to start server {id} as {kind}, on its machine:");
+            for service in services(asked) {
+                let _ = writeln!(out, "      {:9}  {}", service.word(), service.start(kind, &target.file));
+            }
+        }
+    }
+    out
+}
+
 fn services(asked: &Replace) -> Vec<Service> {
     if asked.services.is_empty() { Service::ALL.to_vec() } else { asked.services.clone() }
 }
@@ -198,12 +215,10 @@ mod tests {
 
     use super::*;
     use crate::replace::facts::Comparison;
+    use crate::replace::rules::tests::ensemble;
 
-    #[test]
-    fn an_observer_has_its_article() {
-        let (from, mode) = (Kind::Java, Mode::Observer);
-        let swap = Swap { member: 6, from, mode, left: 5, lead_to: None };
-        let asked = Replace {
+    fn asked() -> Replace {
+        Replace {
             config: "zoo.cfg".into(),
             to: Kind::Oxherd,
             wait: false,
@@ -214,14 +229,43 @@ mod tests {
             auth: None,
             i_know: false,
             json: false,
-        };
-        let target = Target {
+        }
+    }
+
+    fn target() -> Target {
+        Target {
             members: BTreeMap::new(),
             weights: BTreeMap::new(),
             config: Vec::new(),
             file: "/etc/zoo.cfg".into(),
             own: None,
-        };
+        }
+    }
+
+    #[test]
+    fn a_member_that_is_down_can_be_started_as_either_program() {
+        let mut facts = ensemble(&[Mode::Follower, Mode::Leader, Mode::Follower]);
+        facts.members.get_mut(&3).unwrap().answer = Answer::Silent("refused".to_owned());
+        let look = Look { facts, findings: Vec::new(), step: None };
+        let told = super::look(&Replace { to: Kind::Java, ..asked() }, &target(), &look, None);
+        let (_, told) = told.split_once("No step is given while something is refused.\n").unwrap();
+        assert_eq!(
+            told,
+            "  to start server 3 as Java, on its machine:\n      systemd    sudo systemctl enable --now zookeeper\n  \
+             to start server 3 as Oxherd, on its machine:\n      systemd    sudo systemctl enable --now oxherd\n"
+        );
+        let told = crate::replace::json::look(&asked(), &target(), &look, None);
+        let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+        assert_eq!(told["restart"][0]["server"], 3);
+        assert_eq!(told["restart"][0]["java"]["plain"], "zkServer.sh start /etc/zoo.cfg");
+        assert!(told["restart"][1].is_null(), "the others are there: {told}");
+    }
+
+    #[test]
+    fn an_observer_has_its_article() {
+        let (from, mode) = (Kind::Java, Mode::Observer);
+        let swap = Swap { member: 6, from, mode, left: 5, lead_to: None };
+        let (asked, target) = (asked(), target());
         let told = swap_lines(&swap, &asked, &target);
         assert!(told.starts_with("Next: server 6, an observer that runs Java; 5 left"), "{told}");
     }

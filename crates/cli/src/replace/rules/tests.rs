@@ -94,6 +94,14 @@ fn a_file_without_members_is_refused() {
 }
 
 #[test]
+fn what_is_wrong_in_a_file_that_names_no_members_is_said_too() {
+    let text = "zoo.cfg:1: error: garbage".to_owned();
+    let facts = Facts { config: vec![ConfigFact { weight: ConfigWeight::Error, text }], ..Facts::default() };
+    let rules: Vec<&str> = judge(&facts, WANTED).iter().map(|finding| finding.rule).collect();
+    assert_eq!(rules, ["ensemble", "config"]);
+}
+
+#[test]
 fn a_file_that_oxherd_does_not_start_with_is_refused() {
     let mut facts = three();
     facts.config =
