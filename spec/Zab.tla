@@ -23,6 +23,8 @@ vars == <<disk, queue, srv, links, cast, agreed, heads>>
 \* Zxids and logs
 
 Zero == <<0, 0>>
+\* What a server tells of its history when it does not know whether it has one.
+Unknown == <<0 - 1, 0 - 1>>
 Lt(a, b) == a[1] < b[1] \/ (a[1] = b[1] /\ a[2] < b[2])
 Leq(a, b) == a = b \/ Lt(a, b)
 Max(a, b) == IF a > b THEN a ELSE b
@@ -65,11 +67,11 @@ Give(i, kind, z, log) == queue' = [queue EXCEPT ![i] = Append(@, Command(kind, z
 
 ----------------------------------------------------------------------------
 \* Memory. `log` is everything given to the disk, `pend` what is known behind it, `known` how many txns of both
-\* are committed, `shown` how many clients can see, `acks` how many need no ACK any more.
+\* are committed, `shown` how many clients can see, `acks` how many need no ACK any more; `blank`: it gave up its vote.
 
 Dead == [role |-> "down", stage |-> "", with |-> 0, ep |-> 0, link |-> 0, log |-> <<>>, pend |-> <<>>,
          known |-> 0, mark |-> 0, shown |-> 0, acks |-> 0, heard |-> 0, again |-> FALSE, owes |-> FALSE, tree |-> <<>>,
-         callers |-> {}, backers |-> {}]
+         callers |-> {}, backers |-> {}, blank |-> FALSE]
 
 Looking(s) == [s EXCEPT !.role = "looking", !.stage = "", !.with = 0, !.ep = 0, !.link = 0, !.pend = <<>>,
                         !.known = 0, !.mark = 0, !.acks = 0, !.again = FALSE, !.owes = FALSE, !.tree = <<>>,
@@ -156,7 +158,7 @@ DiskDoes(i) ==
                      [] srv[i].stage = "storing" /\ q.k = "CURRENT" -> "stored"
                      [] OTHER -> srv[i].stage
        IN /\ disk' = [disk EXCEPT ![i] = Apply(@, q)]
-          /\ srv' = [srv EXCEPT ![i].stage = next]
+          /\ srv' = [srv EXCEPT ![i].stage = next, ![i].blank = @ /\ next # "stored"]
     /\ queue' = [queue EXCEPT ![i] = Tail(@)]
     /\ UNCHANGED <<links, cast, agreed, heads>>
 
@@ -179,14 +181,23 @@ Look(i) ==
 Better(e, z, j, f, y, i) == e > f \/ (e = f /\ (Lt(y, z) \/ (y = z /\ j > i)))
 
 Vote(i, j, e, z) ==
-    /\ srv[i].role = "looking" /\ queue[i] = <<>>
+    /\ srv[i].role = "looking" /\ queue[i] = <<>> /\ ~ srv[i].blank
     /\ \/ j = i /\ e = disk[i].cur /\ z = LastOf(disk[i].log)
        \/ j # i /\ <<j, j, e, z>> \in cast /\ Better(e, z, j, disk[i].cur, LastOf(disk[i].log), i)
     /\ cast' = cast \union {<<i, j, e, z>>}
     /\ UNCHANGED <<disk, queue, srv, links, agreed, heads>>
 
+\* A server that never learned hears that the others have: its disk may have been lost. What it says counts as no
+\* vote until a leader has taught it, and nobody is led by it.
+GiveUpVote(i) ==
+    /\ srv[i].role = "looking" /\ queue[i] = <<>>
+    /\ disk[i].cur = 0 /\ disk[i].log = <<>>
+    /\ srv' = [srv EXCEPT ![i].blank = TRUE]
+    /\ UNCHANGED <<disk, queue, links, cast, agreed, heads>>
+
 Elect(i, j) ==
     /\ srv[i].role = "looking" /\ queue[i] = <<>>
+    /\ i = j => ~ srv[i].blank
     /\ \E v \in cast : v[2] = j /\ IsQuorum({u[1] : u \in {u \in cast : u[2] = j /\ u[3] = v[3] /\ u[4] = v[4]}})
     /\ srv' = [srv EXCEPT ![i].role = IF i = j THEN "leading" ELSE "following", ![i].with = j,
                           ![i].stage = IF i = j THEN "gathering" ELSE "dialing"]
@@ -268,7 +279,8 @@ Accept(i) ==
 SendAckEpoch(l) ==
     LET i == links[l].from IN
     /\ IsFrom(l, i) /\ Learns(i, l, {"answering"}) /\ disk[i].acc = srv[i].ep
-    /\ Up(l, "ACKEPOCH", LastOf(disk[i].log), IF srv[i].again THEN 0 - 1 ELSE disk[i].cur)
+    /\ Up(l, "ACKEPOCH", IF srv[i].blank THEN Unknown ELSE LastOf(disk[i].log),
+          IF srv[i].again THEN 0 - 1 ELSE disk[i].cur)
     /\ srv' = [srv EXCEPT ![i].stage = "waiting"]
     /\ UNCHANGED <<disk, queue, cast, agreed, heads>>
 
@@ -317,6 +329,7 @@ SendDiff(l) ==
 SendTrunc(l) ==
     LET j == links[l].to
         at == Upto(SubSeq(Whole(j), 1, Bound(j)), links[l].last) IN
+    /\ links[l].last # Unknown
     /\ at > 0 \/ links[l].last # Zero
     /\ LastOf(SubSeq(Whole(j), 1, at)) # links[l].last
     /\ Begin(l, "TRUNC", LastOf(SubSeq(Whole(j), 1, at)), <<>>, at)
@@ -526,6 +539,7 @@ Next ==
         \/ \E n \in 0..Len(queue[i]), len \in 0..(Len(disk[i].log) + Len(queue[i])) : Start(i, n, len)
         \/ \E n \in 1..Len(queue[i]) : DiskAppends(i, n)
         \/ \E j \in Server : Elect(i, j) \/ Connect(i, j)
+        \/ GiveUpVote(i)
         \/ Vote(i, i, disk[i].cur, LastOf(disk[i].log))
         \/ \E v \in cast : Vote(i, v[2], v[3], v[4])
         \/ Found(i, Max(disk[i].acc, srv[i].heard) + 1)

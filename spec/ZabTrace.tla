@@ -71,7 +71,7 @@ Step ==
     CASE Now[1] = "start" -> Starts
       [] Now[1] = "crash" -> Crash(S)
       [] Now[1] = "look" -> Look(S)
-      [] Now[1] = "vote" -> Vote(S, L, Now[7], Z)
+      [] Now[1] = "vote" -> IF Z = Unknown THEN L = S /\ GiveUpVote(S) ELSE Vote(S, L, Now[7], Z)
       [] Now[1] = "elect" -> Elect(S, L)
       [] Now[1] = "up" -> Connect(S, Now[7]) /\ Len(links') = L
       [] Now[1] = "down" -> Disconnect(S, L)
