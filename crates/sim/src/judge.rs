@@ -14,12 +14,13 @@ use crate::invariants::committed_log_durability::Homes;
 use crate::invariants::durable_votes::Disk;
 use crate::invariants::one_active_ensemble::Reign;
 use crate::invariants::{
-    Entry, agreement, committed_log_durability, digests, durable_votes, global_primary_order, integrity,
-    leader_log_completeness, leadership, local_primary_order, prefix_consistency, primary_integrity,
-    process_consistency, total_order,
+    Entry, acknowledged_writes, agreement, committed_log_durability, digests, durable_votes,
+    epochs_never_go_back, global_primary_order, integrity, leader_log_completeness, leadership,
+    local_primary_order, prefix_consistency, primary_integrity, process_consistency, recovered_prefix,
+    total_order,
 };
 use crate::model::Model;
-use crate::verdict::{Check, demand};
+use crate::verdict::Check;
 
 /// What is known for certain about the disk of one server.
 #[derive(Clone, Debug, Default)]
@@ -390,18 +391,14 @@ impl Judge {
         }
         self.have_homes(&known.undone)?;
         committed_log_durability::kept(id, known.held, held)?;
-        demand(epochs.0 >= known.accepted && epochs.1 >= known.current, "EpochsNeverGoBack", || {
-            format!(
-                "s{id} had stored epochs {} and {}, and reads {} and {}",
-                known.accepted, known.current, epochs.0, epochs.1
-            )
-        })?;
+        epochs_never_go_back::check(id, (known.accepted, known.current), epochs)?;
         if known.rewriting {
             return Ok(());
         }
         let last = known.last();
         let written: Vec<Entry> = known.written.iter().copied().filter(|entry| entry.0 > last).collect();
-        crate::invariants::recovered_prefix::check(id, &known.durable, &written, &read)
+        acknowledged_writes::check(id, &known.durable, &read)?;
+        recovered_prefix::check(id, &written, &read[known.durable.len()..])
     }
 
     /// A server alone gives the zxids of what was lost before anybody heard of it to other txns.

@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::bug::Bug;
+use crate::invariants::no_panic;
 use crate::plan::Plan;
 use crate::story::Story;
 use crate::trace::{Event, Recorder};
@@ -37,17 +38,9 @@ pub fn record(plan: &Plan, bug: Option<Bug>) -> (Outcome, Vec<Event>) {
 }
 
 fn finish(world: &mut World) -> Outcome {
-    let result = catch_unwind(AssertUnwindSafe(|| world.run()));
-    let breach = match result {
-        Ok(result) => result.err(),
-        Err(panic) => Some(Breach::new("NoPanic", words(panic.as_ref()))),
-    };
+    let ended = catch_unwind(AssertUnwindSafe(|| world.run()));
+    let breach = no_panic::check(ended).err();
     Outcome { breach, story: world.story.text(), tally: world.tally.clone() }
-}
-
-fn words(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap_or_default()
 }
 
 /// The smallest plan found that breaks the same invariant: fewer faults, then a shorter run.

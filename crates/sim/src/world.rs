@@ -21,12 +21,13 @@ use crate::bug::Bug;
 use crate::client::Client;
 use crate::dice::Dice;
 use crate::host::Host;
+use crate::invariants::convergence;
 use crate::judge::Judge;
 use crate::network::Network;
 use crate::plan::{Fault, Moment, Plan};
 use crate::story::Story;
 use crate::trace::Recorder;
-use crate::verdict::{Breach, Check};
+use crate::verdict::Check;
 use crate::world::operator::Operator;
 
 /// Ticks within which healed servers must agree and serve.
@@ -231,7 +232,7 @@ impl World {
             self.now_us = self.now_us.max(at_us);
             self.tally.events += 1;
             if self.tally.events > EVENTS_MAX {
-                return Err(Breach::new("Convergence", "the servers run hot: too many events"));
+                return Err(convergence::runs_hot(self.tally.events));
             }
             self.happen(event)?;
         }
@@ -333,12 +334,9 @@ impl World {
                 return Ok(());
             }
         }
-        let roles: Vec<String> =
-            self.machines.iter().map(|(id, machine)| format!("s{id} {}", machine.role_text())).collect();
-        Err(Breach::new(
-            "Convergence",
-            format!("healed servers do not serve all clients: {}", roles.join(", ")),
-        ))
+        let roles: Vec<(ServerId, String)> =
+            self.machines.iter().map(|(id, machine)| (*id, machine.role_text())).collect();
+        Err(convergence::never_served(&roles))
     }
 
     fn all_serve(&self) -> bool {
@@ -357,20 +355,21 @@ impl World {
         let ticks = HEALING_TICKS / 2;
         for _ in 0..ticks {
             self.run_until(self.now_us + self.plan.tick_ms * 1000)?;
-            if self.judge.model.living.is_empty() && self.trees_agree() {
+            if self.judge.model.living.is_empty() && convergence::same_end(&self.ends()).is_ok() {
                 return self.check_owners();
             }
         }
         crate::invariants::ephemerals::are_over(&self.judge.model.sessions())?;
-        Err(Breach::new("Convergence", "healed servers end with different trees"))
+        convergence::same_end(&self.ends())?;
+        self.check_owners()
     }
 
-    fn trees_agree(&self) -> bool {
-        let mut ends = self.members().map(|id| {
-            self.machines[&id].host.as_ref().map(|host| (host.tree.last_zxid(), host.tree.digest()))
-        });
-        let first = ends.next().flatten();
-        first.is_some() && ends.all(|end| end == first)
+    fn ends(&self) -> Vec<Option<(Zxid, u64)>> {
+        let end = |id| {
+            let host = self.machines[&id].host.as_ref()?;
+            Some((host.tree.last_zxid(), host.tree.digest()))
+        };
+        self.members().map(end).collect()
     }
 
     fn check_owners(&self) -> Check {

@@ -2,12 +2,15 @@
 //!
 //! Each is a function of what was seen, so that a failing example is a unit test.
 
+pub mod acknowledged_writes;
 pub mod agreement;
 pub mod both_quorums;
 pub mod committed_log_durability;
+pub mod convergence;
 pub mod digests;
 pub mod durable_votes;
 pub mod ephemerals;
+pub mod epochs_never_go_back;
 pub mod event_before_data;
 pub mod global_primary_order;
 pub mod integrity;
@@ -17,6 +20,7 @@ pub mod leadership;
 pub mod local_primary_order;
 pub mod monotonic_view;
 pub mod needless_stop;
+pub mod no_panic;
 pub mod one_active_ensemble;
 pub mod prefix_consistency;
 pub mod primary_integrity;
@@ -24,6 +28,7 @@ pub mod process_consistency;
 pub mod recovered_prefix;
 pub mod reply_after_commit;
 pub mod session_order;
+pub mod should_not_be_triggered;
 pub mod total_order;
 pub mod witness_reads;
 

@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use oxherd_proto::ServerId;
+use oxherd_proto::{ServerId, Zxid};
 use oxherd_storage::{CrashOutcome, Disk as _, Fault as DiskFault, SimDisk};
 
 use super::{Event, World};
+use crate::judge::Known;
 use crate::plan::{Fault, Planned};
 use crate::verdict::Check;
 
@@ -43,12 +44,30 @@ fn loses_data(fault: Fault) -> bool {
 }
 
 impl World {
+    /// Whether the others have what this disk has. A plan knows how many servers vote, but not how far they are.
+    pub(super) fn may_lose_disk(&self, id: ServerId) -> bool {
+        if self.plan.reconfigures() {
+            self.can_do_without(id)
+        } else {
+            self.plan.alone || self.others_know(id)
+        }
+    }
+
+    /// Whether a quorum of the others has learned something, once there is something to learn: one that was about to
+    /// learn from this very server cannot tell its own disk from a lost one.
+    fn others_know(&self, id: ServerId) -> bool {
+        let last = |each: &ServerId| self.judge.known.get(each).map_or(Zxid::ZERO, Known::last);
+        let all = self.ids();
+        let anything = all.iter().any(|each| last(each) != Zxid::ZERO);
+        let others = all.into_iter().filter(|each| *each != id && (!anything || last(each) != Zxid::ZERO));
+        self.judge.ensembles.last().is_quorum(&others.collect())
+    }
+
     pub(super) fn strike(&mut self, planned: Planned) -> Check {
         let ids = self.ids();
         let id = ids[planned.server % ids.len()];
         let fault = planned.fault;
-        if !self.machine(id).on || (self.plan.reconfigures() && loses_data(fault) && !self.can_do_without(id))
-        {
+        if !self.machine(id).on || (loses_data(fault) && !self.may_lose_disk(id)) {
             return Ok(());
         }
         self.count(fault);

@@ -15,7 +15,7 @@ use super::{Event, Machine, World};
 use crate::bug::Bug;
 use crate::dice::mix;
 use crate::host::{Effect, Host};
-use crate::invariants::needless_stop;
+use crate::invariants::{acknowledged_writes, needless_stop};
 use crate::lying::{Lies, LyingDisk};
 use crate::membership::{self, DATA_DIR, MembershipFiles};
 use crate::plan::Moment;
@@ -145,24 +145,21 @@ impl World {
             // The operator empties the directories; the server learns everything again.
             self.wipe(id);
         } else if damaged {
-            return self.put_back(id);
+            return self.put_back(id, error);
         } else {
-            return Err(Breach::new(
-                "AcknowledgedWrites",
-                format!("s{id} cannot read its own files: {error}"),
-            ));
+            return Err(acknowledged_writes::unreadable(id, &error.to_string()));
         }
         self.start_later(id);
         Ok(())
     }
 
     /// A server alone was right to refuse; the operator puts the turned bit back.
-    fn put_back(&mut self, id: ServerId) -> Check {
+    fn put_back(&mut self, id: ServerId, error: &StorageError) -> Check {
         if self.turn_back(id) {
             self.start_later(id);
             return Ok(());
         }
-        Err(Breach::new("AcknowledgedWrites", format!("s{id} cannot read its own files")))
+        Err(acknowledged_writes::unreadable(id, &error.to_string()))
     }
 
     fn turn_back(&mut self, id: ServerId) -> bool {
@@ -176,7 +173,7 @@ impl World {
 
     fn turn_bit(&mut self, id: ServerId) {
         // Since the fault was planned, an ensemble may have come that cannot do without this disk.
-        if self.judge.of(id).damaged || (self.plan.reconfigures() && !self.can_do_without(id)) {
+        if self.judge.of(id).damaged || !self.may_lose_disk(id) {
             return;
         }
         if let Some(roll) = self.machine(id).flip.take() {

@@ -186,13 +186,15 @@ impl World {
         self.start(id)
     }
 
-    /// Whether a server that runs knows no member of the ensemble but itself.
+    /// Whether a server that runs knows no member of the ensemble but itself, not even by a change that it may have
+    /// acknowledged, which nobody must take from it.
     fn is_lonely(&self, id: ServerId) -> bool {
         let host = self.machines.get(&id).and_then(|machine| machine.host.as_ref());
         let now = self.judge.ensembles.last();
         host.is_some_and(|host| {
-            let known = host.replica.ensemble().members.keys();
-            !known.into_iter().any(|other| *other != id && now.members.contains_key(other))
+            let held = [host.replica.ensemble(), host.replica.ensemble_seen()];
+            let mut known = held.into_iter().flat_map(|config| config.members.keys());
+            !known.any(|other| *other != id && now.members.contains_key(other))
         })
     }
 

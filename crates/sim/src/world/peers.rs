@@ -3,10 +3,11 @@
 use bytes::Bytes;
 use oxherd_proto::{PacketType, QuorumPacket, ServerId, Zxid};
 use oxherd_replica::Input;
-use oxherd_zab::{Input as ZabInput, LinkId, LinkKind, Output as ZabOutput, Role};
+use oxherd_zab::{CloseReason, Input as ZabInput, LinkId, LinkKind, Output as ZabOutput, Role};
 
 use super::{Event, World};
 use crate::bug::Bug;
+use crate::invariants::should_not_be_triggered;
 use crate::network::Message;
 use crate::verdict::Check;
 
@@ -26,7 +27,10 @@ impl World {
                 self.transmit(link, Message::Tree(None));
                 Ok(())
             }
-            ZabOutput::Close { link, .. } => {
+            ZabOutput::Close { link, reason } => {
+                if let CloseReason::Misbehaved(why) = &reason {
+                    should_not_be_triggered::check(id, why)?;
+                }
                 self.recorder.disconnected(id, link);
                 let at_us = self.latency_us();
                 if let Some((link, at_us)) = self.network.close(link, at_us) {
