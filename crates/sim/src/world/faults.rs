@@ -144,6 +144,7 @@ impl World {
         match self.dice.below(5) {
             0 => CrashOutcome::Lost,
             1 => CrashOutcome::Kept,
+            _ if self.plan.zeroed_tails => CrashOutcome::Zeroed(self.dice.roll()),
             _ => CrashOutcome::Seeded(self.dice.roll()),
         }
     }

@@ -63,6 +63,10 @@ impl Content {
             Fate::Kept => self.pending.iter().for_each(|change| apply(&mut bytes, change)),
             Fate::Prefix => self.keep_prefix(&mut bytes, rng),
             Fate::Sectors => self.keep_sectors(&mut bytes, rng),
+            Fate::Zeroed => {
+                self.keep_prefix(&mut bytes, rng);
+                bytes.resize(bytes.len().max(self.visible.len()), 0);
+            }
         }
         bytes
     }
@@ -168,7 +172,7 @@ impl Directory {
             let kept = match fate {
                 Fate::Lost => false,
                 Fate::Kept => true,
-                Fate::Prefix | Fate::Sectors => rng.coin(),
+                Fate::Prefix | Fate::Sectors | Fate::Zeroed => rng.coin(),
             };
             if kept {
                 carry_out(&mut names, step);

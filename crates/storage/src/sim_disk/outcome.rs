@@ -10,6 +10,9 @@ pub enum CrashOutcome {
     /// Power loss: of each file that was not synced nothing, all, some first bytes or some sectors are there;
     /// each change of a directory is there or not. The same seed leaves the same.
     Seeded(u64),
+    /// Power loss: of each file that was not synced nothing, all, or some first bytes are there, and with these it
+    /// is as long as it was, zeroes behind them: its length was written and its bytes were not.
+    Zeroed(u64),
     /// Only the process died: everything can be read, and what was not synced can still be lost later.
     ProcessDied,
 }
@@ -21,6 +24,8 @@ pub(super) enum Fate {
     Kept,
     Prefix,
     Sectors,
+    /// Some first bytes, and zeroes behind them.
+    Zeroed,
 }
 
 impl CrashOutcome {
@@ -34,12 +39,17 @@ impl CrashOutcome {
                 Some(2) => Fate::Prefix,
                 _ => Fate::Sectors,
             },
+            Self::Zeroed(_) => match rng.below(5) {
+                Some(0) => Fate::Lost,
+                Some(1) => Fate::Kept,
+                _ => Fate::Zeroed,
+            },
         }
     }
 
     pub(super) fn rng(self) -> Rng {
         match self {
-            Self::Seeded(seed) => Rng::new(seed),
+            Self::Seeded(seed) | Self::Zeroed(seed) => Rng::new(seed),
             _ => Rng::new(0),
         }
     }

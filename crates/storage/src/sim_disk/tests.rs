@@ -46,6 +46,22 @@ fn seeds_reach_torn_writes_and_repeat() {
 }
 
 #[test]
+fn a_length_may_be_there_without_the_bytes() {
+    let (disk, dir) = disk();
+    let path = dir.join("a");
+    let mut file = disk.create(&path).unwrap();
+    disk.sync_dir(&dir).unwrap();
+    file.write_at(&[7; 100], 0).unwrap();
+    file.sync().unwrap();
+    file.write_at(&[8; 100], 100).unwrap();
+    let image = |seed| disk.after_crash(CrashOutcome::Zeroed(seed)).read_file(&path).unwrap();
+    let images: Vec<Vec<u8>> = (0..64).map(image).collect();
+    assert!(images.iter().all(|bytes| bytes.starts_with(&[7; 100])), "what was synced is there");
+    assert!(images.iter().all(|bytes| bytes.len() == 100 || bytes.len() == 200));
+    assert!(images.iter().any(|bytes| bytes[100..].starts_with(&[8]) && bytes.ends_with(&[0; 9])));
+}
+
+#[test]
 fn a_rename_is_there_or_not() {
     let (disk, dir) = disk();
     disk.write_file(&dir.join("epoch"), b"1").unwrap();
