@@ -20,6 +20,7 @@ oxherd-sim --seeds A..B          these seeds
 oxherd-sim --minutes N           fresh seeds for so long
 oxherd-sim --seed N [--trace]    one seed; --trace prints its conversation
 oxherd-sim --ci                  fixed seeds, then SIM_MINUTES (5) of fresh ones, some of ensembles that change
+oxherd-sim --sweep SEED          one short story, with power lost at every output of every server
 oxherd-sim --bites [A..B]        each bug put back: how many seeds find it
 oxherd-sim --record DIR --of A..B  traces of three voters for the specification
 oxherd-sim --mutate DIR          some of them spoiled, which it must reject
@@ -83,6 +84,8 @@ fn main() -> ExitCode {
         many(seeds, &options, &mut totals, None);
     } else if let Some(minutes) = value("--minutes").and_then(|text| text.parse().ok()) {
         fresh(minutes, &options, &mut totals);
+    } else if let Some(seed) = value("--sweep").and_then(|text| text.parse().ok()) {
+        sweep(seed, &options, &mut totals);
     } else if let Some(dir) = value("--record") {
         let seeds = value("--of").and_then(|text| range(&text)).unwrap_or(TRACE_SEEDS);
         if let Err(error) = recording::record(Path::new(&dir), seeds, options.bug) {
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     } else if args.iter().any(|arg| arg == "--ci") {
         many(CI_SEEDS, &options, &mut totals, None);
+        sweep(0, &options, &mut totals);
         many(CI_RECONFIG_SEEDS, &Options { reconfig: true, ..options.clone() }, &mut totals, None);
         let minutes = std::env::var("SIM_MINUTES").ok().and_then(|text| text.parse().ok()).unwrap_or(5.0);
         fresh(minutes * (1.0 - RECONFIG_PART), &options, &mut totals);
@@ -179,6 +183,27 @@ fn many(seeds: std::ops::Range<u64>, options: &Options, totals: &mut Totals, unt
             tell_failure(&plan, options, &outcome);
             if !options.keep_going {
                 return;
+            }
+        }
+    }
+}
+
+/// A server's outputs are what others, its disk and its clients hear of it; between any two of them it may die.
+fn sweep(seed: u64, options: &Options, totals: &mut Totals) {
+    let plan = Plan::of_sweep(seed);
+    let calm = run(&plan, options.bug, Story::default());
+    let outputs = calm.tally.outputs.clone();
+    println!("{}, struck at {} outputs", plan.summary(), outputs.iter().sum::<u64>());
+    totals.add(&calm);
+    for (server, count) in outputs.into_iter().enumerate() {
+        for output in 0..count {
+            let outcome = run(&plan.struck(server, output), options.bug, Story::default());
+            totals.add(&outcome);
+            if let Some(breach) = &outcome.breach {
+                println!("FAILED server {} at its output {output}: {breach}", server + 1);
+                if !options.keep_going {
+                    return;
+                }
             }
         }
     }

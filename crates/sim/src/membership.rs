@@ -114,6 +114,11 @@ impl MembershipFiles {
     }
 }
 
+/// Where members in force are kept that could not be written beside `zoo.cfg`.
+pub(crate) fn kept_with_data<D: Disk>(disk: &D) -> PathBuf {
+    DynamicFiles::on(Store(disk.clone()), Path::new(CONFIG_FILE), Path::new(DATA_DIR)).kept_active_path()
+}
+
 /// Reads what the next start of a server is told: `zoo.cfg` with its members, or the file that it names.
 pub(crate) fn read<D: Disk>(disk: &D) -> Result<Kept, StorageError> {
     let path = Path::new(CONFIG_FILE);

@@ -3,6 +3,7 @@
 mod aimed;
 mod apart;
 mod changes;
+mod sweep;
 
 use oxherd_proto::ServerId;
 use oxherd_zab::EnsembleConfig;

@@ -123,6 +123,8 @@ pub struct Tally {
     pub committed: u64,
     /// Writes acknowledged to clients.
     pub acknowledged: u64,
+    /// Outputs of the replicas, a server each.
+    pub outputs: Vec<u64>,
     /// Faults that took place, by name.
     pub faults: BTreeMap<&'static str, u64>,
     /// A number that changes with anything that happened.
@@ -184,7 +186,7 @@ impl World {
             dropped: BTreeMap::new(),
             story,
             recorder: Recorder::default(),
-            tally: Tally::default(),
+            tally: Tally { outputs: vec![0; plan.servers() + plan.spares], ..Tally::default() },
             plan,
         }
     }
@@ -413,6 +415,13 @@ impl World {
 
     fn latency_us(&mut self) -> u64 {
         self.now_us + 50 + self.dice.below(self.plan.latency_us)
+    }
+
+    fn count_output(&mut self, id: ServerId) {
+        let at = usize::try_from(id.0 - 1).unwrap_or(usize::MAX);
+        if let Some(count) = self.tally.outputs.get_mut(at) {
+            *count += 1;
+        }
     }
 
     fn count(&mut self, fault: Fault) {

@@ -265,6 +265,7 @@ impl World {
             if self.machine(id).host.is_none() {
                 return Ok(());
             }
+            self.count_output(id);
             if let Some(left) = self.machine(id).outputs_left {
                 if left == 0 {
                     self.power_loss(id);

@@ -14,7 +14,7 @@ use crate::dice::Dice;
 use crate::host::Host;
 use crate::invariants::known_ensemble;
 use crate::invariants::one_active_ensemble::Reign;
-use crate::membership::{CONFIG_FILE, MembershipChange};
+use crate::membership::{self, CONFIG_FILE, MembershipChange};
 use crate::plan::{Change, PlannedChange, Strike};
 use crate::store::LogCommand;
 use crate::verdict::Check;
@@ -186,15 +186,15 @@ impl World {
         self.start(id)
     }
 
-    /// Whether a server that runs knows no member of the ensemble but itself, not even by a change that it may have
-    /// acknowledged, which nobody must take from it.
+    /// Whether a server that runs asks no member of the ensemble for a leader: it asks those that vote in the ensemble
+    /// it knows, and in a change that it may have acknowledged, which nobody must take from it.
     fn is_lonely(&self, id: ServerId) -> bool {
         let host = self.machines.get(&id).and_then(|machine| machine.host.as_ref());
         let now = self.judge.ensembles.last();
         host.is_some_and(|host| {
             let held = [host.replica.ensemble(), host.replica.ensemble_seen()];
-            let mut known = held.into_iter().flat_map(|config| config.members.keys());
-            !known.any(|other| *other != id && now.members.contains_key(other))
+            let mut asked = held.into_iter().flat_map(EnsembleConfig::voters);
+            !asked.any(|other| other != id && now.members.contains_key(&other))
         })
     }
 
@@ -224,6 +224,11 @@ impl World {
         let next = format!("{CONFIG_FILE}.dynamic.next");
         if disk.read_file(Path::new(&next)).is_ok() {
             disk.write_file(Path::new(&next), text.as_bytes()).expect("a disk takes a file");
+        }
+        // A server says at its start that what it kept with its data goes before `zoo.cfg`.
+        let kept = membership::kept_with_data(disk);
+        if disk.read_file(&kept).is_ok() {
+            disk.write_file(&kept, b"").expect("a disk takes a file");
         }
     }
 
