@@ -168,6 +168,8 @@ pub(crate) enum Script {
     Initialize,
     /// `zkCleanup.sh`
     Cleanup,
+    /// `zkSnapShotToolkit.sh`
+    Snapshot,
     /// `zkTxnLogToolkit.sh`
     TxnLog,
 }
@@ -180,6 +182,7 @@ pub(crate) fn script_named(program: &OsStr) -> Option<Script> {
         "zkServer" => Some(Script::Server),
         "zkServer-initialize" => Some(Script::Initialize),
         "zkCleanup" => Some(Script::Cleanup),
+        "zkSnapShotToolkit" => Some(Script::Snapshot),
         "zkTxnLogToolkit" => Some(Script::TxnLog),
         _ => None,
     }

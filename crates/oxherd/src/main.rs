@@ -13,6 +13,7 @@ mod status;
 mod zk_cleanup;
 mod zk_initialize;
 mod zk_server;
+mod zk_snapshot;
 mod zk_txn_log;
 
 use std::path::Path;
@@ -32,6 +33,7 @@ fn main() -> ExitCode {
         Some(Script::Server) => return zk_server::run(path, arguments),
         Some(Script::Initialize) => return zk_initialize::run(zk_server::default_config(path), arguments),
         Some(Script::Cleanup) => return zk_cleanup::run(path, arguments),
+        Some(Script::Snapshot) => return zk_snapshot::run(path, arguments),
         Some(Script::TxnLog) => return zk_txn_log::run(path, arguments),
         None => {}
     }

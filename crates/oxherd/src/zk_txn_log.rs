@@ -1,35 +1,76 @@
-//! The binary under the name `zkTxnLogToolkit.sh`: prints one file of the log, a txn a line, as the original does.
+//! The binary under the name `zkTxnLogToolkit.sh`: prints one file of the log, a txn a line, and writes others from it.
 //!
-//! It only reads. Where the original's `-r` writes a file with new checksums over what is damaged, and `-c` one that ends
-//! earlier, `oxherd repair` is named: it knows which txns were acknowledged.
+//! The file itself is never changed. `-r` makes damaged bytes pass for right by a new checksum, and `-c` ends the log
+//! earlier, whoever was told that the rest is durable; `oxherd repair` knows what was acknowledged, and the usage says so.
 // Java: zkTxnLogToolkit.sh, TxnLogToolkit
 
+mod chop;
+mod dump;
+mod entries;
+mod show;
+
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::{self, BufWriter, Read as _, Write};
+use std::io::{self, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
-use jiff::{Timestamp, tz::TimeZone};
-use oxherd_proto::{Acl, OpCode, Str, SubTxn, TxnHeader, TxnRecord, decode_txn};
-use oxherd_storage::{LogReader, OsDisk};
+use clap::Parser;
+use oxherd_proto::Zxid;
 
+use self::dump::Dump;
 use crate::zk_server;
 
-const USAGE: &str = "usage: TxnLogToolkit [-dh] <txn_log_file_name>
- -d,--dump   Print all txns of the file (default)
- -h,--help   Print this";
-/// Magic, version, number of the database.
-const HEADER_LEN: usize = 16;
+const USAGE: &str = "usage: TxnLogToolkit [-dhrvyc] <txn_log_file_name> (-z <zxid>)
+ -d,--dump         Print all txns of the file (default)
+ -r,--recover      Write FILE.fixed, with new checksums where they do not match and you say so
+ -y,--yes          With -r: say yes to all of them
+ -v,--verbose      With -r: print all txns, not only those with wrong checksums
+ -c,--chop         Write FILE.chopped<zxid>, which ends with the txn that -z names
+ -z,--zxid <arg>   With -c: that txn, as 17, 0x11 or 021
+ -h,--help         Print this
+A new checksum makes damaged bytes pass for right. To keep what is whole and was acknowledged: oxherd repair";
+// Java: ExitCode.INVALID_INVOCATION
+const WRONG_FILE: u8 = 2;
+
+/// What a file that could be read came to.
+#[derive(Debug, PartialEq, Eq)]
+enum Outcome {
+    Done,
+    /// By an answer.
+    Aborted,
+    /// The file is not of the kind that was asked for.
+    Refused(String),
+}
+
+#[derive(Debug, Parser)]
+#[command(no_binary_name = true, disable_help_flag = true, args_override_self = true, infer_long_args = true)]
+struct Words {
+    #[arg(short, long)]
+    help: bool,
+    /// The default; what the others say wins.
+    #[arg(short, long)]
+    dump: bool,
+    #[arg(short, long)]
+    recover: bool,
+    #[arg(short, long)]
+    verbose: bool,
+    #[arg(short, long)]
+    yes: bool,
+    #[arg(short, long)]
+    chop: bool,
+    #[arg(short, long, allow_hyphen_values = true)]
+    zxid: Option<String>,
+    /// Only the first counts.
+    files: Vec<PathBuf>,
+}
 
 #[derive(Debug, PartialEq, Eq)]
 enum Asked {
     Help,
-    Dump(PathBuf),
-    /// An option of the original that writes another file.
-    Elsewhere(String),
-    Wrong,
+    Dump(Dump),
+    Chop(PathBuf, Zxid),
+    /// With what is wrong, if it can be named.
+    Wrong(Option<String>),
 }
 
 /// Runs under that name; `program` is how it was called.
@@ -38,19 +79,32 @@ pub(crate) fn run(program: &Path, arguments: impl Iterator<Item = OsString>) -> 
     let mut words: Vec<String> = arguments.map(|word| word.to_string_lossy().into_owned()).collect();
     // The file needs no configuration, but the script understands the words.
     let _ = zk_server::take_config(program, &mut words);
-    let (asked, out) = (parse(&words), io::stdout().lock());
-    let ended = match &asked {
-        Asked::Dump(path) => dump(path, &mut BufWriter::new(out)),
-        Asked::Elsewhere(option) => Err(anyhow::anyhow!(
-            "{option} is not done here; see what is damaged and keep what is not: oxherd repair"
-        )),
-        Asked::Help | Asked::Wrong => {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let ended = match parse(&words) {
+        Asked::Dump(asked) => dump::run(&asked, &mut io::stdin().lock(), &mut out),
+        Asked::Chop(path, zxid) => chop::run(&path, zxid, &mut out),
+        asked => {
+            drop(out);
+            if let Asked::Wrong(Some(reason)) = &asked {
+                eprintln!("{reason}\n");
+            }
             println!("{USAGE}");
             return if asked == Asked::Help { ExitCode::SUCCESS } else { ExitCode::FAILURE };
         }
     };
+    // What was printed comes before what ended it.
+    let ended = ended.and_then(|outcome| Ok(out.flush().map(|()| outcome)?));
+    drop(out);
     match ended {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Aborted) => {
+            eprintln!("Recovery aborted.");
+            ExitCode::SUCCESS
+        }
+        Ok(Outcome::Refused(reason)) => {
+            eprintln!("{reason}");
+            ExitCode::from(WRONG_FILE)
+        }
         Err(reason) => {
             eprintln!("{reason:#}");
             ExitCode::FAILURE
@@ -58,149 +112,76 @@ pub(crate) fn run(program: &Path, arguments: impl Iterator<Item = OsString>) -> 
     }
 }
 
+// Java: TxnLogToolkit.parseCommandLine
 fn parse(words: &[String]) -> Asked {
-    let mut file = None;
-    for word in words {
-        match word.as_str() {
-            "-h" | "--help" => return Asked::Help,
-            "-d" | "--dump" => {}
-            word if word.starts_with('-') => return Asked::Elsewhere(word.to_owned()),
-            word => file = file.or_else(|| Some(PathBuf::from(word))),
-        }
-    }
-    file.map_or(Asked::Wrong, Asked::Dump)
-}
-
-/// Errors: what cannot be read, behind the lines of all that can.
-// Java: TxnLogToolkit.dump
-fn dump(path: &Path, out: &mut impl Write) -> Result<()> {
-    let mut header = [0; HEADER_LEN];
-    let opened =
-        File::open(path).with_context(|| format!("File doesn't exist or not readable: {}", path.display()));
-    let read = opened?.read_exact(&mut header);
-    let Some(mut reader) = LogReader::open(&OsDisk, path)? else {
-        bail!("{} holds nothing yet", path.display())
+    let words = match Words::try_parse_from(words) {
+        Ok(words) => words,
+        Err(error) => return Asked::Wrong(error.to_string().lines().next().map(str::to_owned)),
     };
-    read?;
-    let version = i32::from_be_bytes(header[4..8].try_into().expect("four of them"));
-    let id = i64::from_be_bytes(header[8..].try_into().expect("eight of them"));
-    writeln!(out, "ZooKeeper Transactional Log File with dbid {id} txnlog format version {version}")?;
-    let mut count = 0;
-    loop {
-        let next = reader.next_record();
-        if next.is_err() {
-            out.flush()?;
+    let path = words.files.into_iter().next();
+    match (path, words.chop, words.zxid) {
+        _ if words.help => Asked::Help,
+        (None, ..) => Asked::Wrong(None),
+        (Some(path), true, Some(text)) => match zxid(&text) {
+            Some(zxid) => Asked::Chop(path, zxid),
+            None => Asked::Wrong(Some(format!("'{text}' is no zxid"))),
+        },
+        // The original takes either alone for nothing said, and prints the file.
+        (_, true, None) | (_, false, Some(_)) => {
+            Asked::Wrong(Some("--chop and --zxid go together".to_owned()))
         }
-        let Some(record) = next? else { break };
-        let txn =
-            decode_txn(record.payload).with_context(|| format!("the txn {} cannot be read", record.zxid))?;
-        write_txn(&txn.header, &txn.record, out)?;
-        count += 1;
-    }
-    writeln!(out, "EOF reached after {count} txns.")?;
-    Ok(out.flush()?)
-}
-
-// Java: TxnLogToolkit.printTxn
-fn write_txn(header: &TxnHeader, record: &TxnRecord, out: &mut impl Write) -> io::Result<()> {
-    let at = Timestamp::from_millisecond(header.time).unwrap_or(Timestamp::UNIX_EPOCH);
-    let at = at.to_zoned(TimeZone::system());
-    write!(
-        out,
-        "{} session 0x{:x} cxid 0x{:x} zxid 0x{:x} {} ",
-        at.strftime("%-m/%-d/%y, %-I:%M:%S %p %Z"),
-        header.client_id.0,
-        i64::from(header.cxid.0),
-        header.zxid.0,
-        name(header.kind),
-    )?;
-    writeln!(out, "{}", shown(record))
-}
-
-// Java: TxnLogToolkit.getFormattedTxnStr
-fn shown(record: &TxnRecord) -> String {
-    let data = |data: &Option<_>| data.as_deref().map_or_else(String::new, text);
-    match record {
-        TxnRecord::Create(txn) => {
-            let (path, acl) = (text(&txn.path), listed(&txn.acl));
-            format!("{path},{},{acl},{},{}", data(&txn.data), txn.ephemeral, txn.parent_c_version)
-        }
-        TxnRecord::CreateContainer(txn) => {
-            let (path, acl) = (text(&txn.path), listed(&txn.acl));
-            format!("{path},{},{acl},{}", data(&txn.data), txn.parent_c_version)
-        }
-        TxnRecord::CreateTtl(txn) => {
-            let (path, acl) = (text(&txn.path), listed(&txn.acl));
-            format!("{path},{},{acl},{},{}", data(&txn.data), txn.parent_c_version, txn.ttl)
-        }
-        TxnRecord::SetData(txn) => format!("{},{},{}", text(&txn.path), data(&txn.data), txn.version),
-        TxnRecord::Delete(txn) => escaped(&txn.path),
-        TxnRecord::SetAcl(txn) => {
-            let entries: Vec<String> = txn.acl.iter().map(|acl| format!("s{{{}}}", entry(acl))).collect();
-            format!("{},v{{{}}},{}", escaped(&txn.path), entries.join(","), txn.version)
-        }
-        TxnRecord::Check(txn) => format!("{},{}", escaped(&txn.path), txn.version),
-        TxnRecord::CreateSession(txn) => txn.time_out.to_string(),
-        TxnRecord::CloseSession(None) => String::new(),
-        TxnRecord::CloseSession(Some(txn)) => {
-            let paths: Vec<String> = txn.paths_to_delete.iter().map(escaped).collect();
-            format!("v{{{}}}", paths.join(","))
-        }
-        TxnRecord::Error(code) => code.code().to_string(),
-        TxnRecord::Multi(subs) => subs.iter().map(sub).collect::<Vec<_>>().join(";"),
-    }
-}
-
-/// The record's bytes taken for text, as the original does.
-fn sub(sub: &SubTxn) -> String {
-    format!("{}:{}", name(sub.kind), text(&sub.record.to_vec()))
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
-/// Each entry ends its own line.
-// Java: ACL.toString, AbstractCollection.toString
-fn listed(acls: &[Acl]) -> String {
-    let entries: Vec<String> = acls.iter().map(|acl| format!("{}\n", entry(acl))).collect();
-    format!("[{}]", entries.join(", "))
-}
-
-fn entry(acl: &Acl) -> String {
-    format!("{},s{{{},{}}}", acl.perms, escaped(&acl.id.scheme), escaped(&acl.id.id))
-}
-
-// Java: ToStringOutputArchive.escapeString
-fn escaped(text: &Str) -> String {
-    let mut shown = "'".to_owned();
-    for character in String::from_utf8_lossy(text).chars() {
-        match character {
-            '\0' | '\n' | '\r' | ',' | '}' | '%' => shown.push_str(&format!("%{:02X}", u32::from(character))),
-            other => shown.push(other),
+        (Some(path), false, None) => {
+            let (recover, yes, verbose) = (words.recover, words.yes, words.verbose);
+            Asked::Dump(Dump { path, recover, yes, verbose })
         }
     }
-    shown
 }
 
-// Java: Request.op2String
-fn name(kind: i32) -> String {
-    let name = match OpCode::from_code(kind) {
-        Some(OpCode::Create) => "create",
-        Some(OpCode::Create2) => "create2",
-        Some(OpCode::CreateContainer) => "createContainer",
-        Some(OpCode::CreateTtl) => "createTTL",
-        Some(OpCode::Delete) => "delete",
-        Some(OpCode::DeleteContainer) => "deleteContainer",
-        Some(OpCode::SetData) => "setData",
-        Some(OpCode::Reconfig) => "reconfig",
-        Some(OpCode::SetAcl) => "setACL",
-        Some(OpCode::Check) => "check",
-        Some(OpCode::Multi) => "multi",
-        Some(OpCode::CreateSession) => "createSession",
-        Some(OpCode::CloseSession) => "closeSession",
-        Some(OpCode::Error) => "error",
-        _ => return format!("unknown {kind}"),
+/// Decimal, hexadecimal behind `0x` or `#`, octal behind `0`.
+// Java: Long.decode
+fn zxid(text: &str) -> Option<Zxid> {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let hex = ["0x", "0X", "#"].into_iter().find_map(|mark| text.strip_prefix(mark));
+    let (digits, radix) = match (hex, text.strip_prefix('0')) {
+        (Some(digits), _) => (digits, 16),
+        (None, Some(digits)) if !digits.is_empty() => (digits, 8),
+        _ => (text, 10),
     };
-    name.to_owned()
+    let is_number = digits.bytes().all(|digit| digit.is_ascii_alphanumeric());
+    let zxid = i64::from_str_radix(digits, radix).ok().filter(|_| is_number);
+    zxid.map(Zxid)
+}
+
+/// A file beside `path`, named after it.
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(ending);
+    PathBuf::from(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_those_of_the_class() {
+        let asked = |text: &str| {
+            let words: Vec<String> = text.split_whitespace().map(str::to_owned).collect();
+            parse(&words)
+        };
+        let dump = |recover, yes, verbose| Asked::Dump(Dump { path: "log.1".into(), recover, yes, verbose });
+        assert_eq!(asked("log.1"), dump(false, false, false));
+        assert_eq!(asked("-d --dump log.1 log.2"), dump(false, false, false));
+        assert_eq!(asked("-rvy log.1"), dump(true, true, true));
+        assert_eq!(asked("log.1 --recover --yes"), dump(true, true, false));
+        let chop = Asked::Chop("log.1".into(), Zxid(0x11));
+        for words in ["-c -z 17 log.1", "log.1 --chop --zxid=0x11", "-cz 021 log.1", "-c log.1 -z #11"] {
+            assert_eq!(asked(words), chop, "{words}");
+        }
+        assert_eq!(asked("log.1 -h"), Asked::Help);
+        for words in ["", "-r", "-q log.1", "-c log.1", "-z 5 log.1", "-c -z x log.1", "-c -z -1 log.1"] {
+            assert!(matches!(asked(words), Asked::Wrong(_)), "{words}");
+        }
+        assert_eq!([zxid("0"), zxid("0x"), zxid("0x-1"), zxid("08")], [Some(Zxid(0)), None, None, None]);
+    }
 }

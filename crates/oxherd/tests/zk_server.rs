@@ -18,7 +18,7 @@ impl Home {
         for dir in ["bin", "conf"] {
             std::fs::create_dir(home.path(dir)).expect("made");
         }
-        for name in ["zkServer.sh", "zkServer-initialize.sh", "zkCleanup.sh", "zkTxnLogToolkit.sh"] {
+        for name in ["zkServer.sh", "zkServer-initialize.sh", "zkCleanup.sh"] {
             symlink(env!("CARGO_BIN_EXE_oxherd"), home.path("bin").join(name)).expect("linked");
         }
         let text = format!("dataDir={}\n{config}", home.path("data").display());
@@ -231,36 +231,4 @@ fn a_clean_up_is_told_how_many_to_keep_and_of_what() {
     std::fs::remove_file(home.path("conf/zoo.cfg")).expect("removed");
     let (code, said) = cleanup(&["-n", "3"]);
     assert!(code == Some(1) && said.contains("zoo.cfg"), "{said}");
-}
-
-/// A log of ZooKeeper 3.9.5 with every kind of txn but reconfig, and what its own toolkit prints of it in UTC.
-const LOG: &[u8] = include_bytes!("data/java-3.9.5-log.1");
-const LOG_PRINTED: &str = include_str!("data/java-3.9.5-log.1.txt");
-
-#[test]
-fn a_log_is_printed_as_the_original_prints_it() {
-    let home = Home::new("");
-    let print = |log: &[u8], words: &[&str]| {
-        let path = home.path("log.1");
-        std::fs::write(&path, log).expect("written");
-        let mut command = Command::new(home.path("bin/zkTxnLogToolkit.sh"));
-        let output = command.args(words).arg(&path).env("TZ", "UTC").output().expect("it runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        (output.status.code(), text(&output.stdout), text(&output.stderr))
-    };
-    assert_eq!(print(LOG, &["--dump"]), (Some(0), LOG_PRINTED.to_owned(), String::new()));
-
-    let mut damaged = LOG.to_vec();
-    let at = LOG.windows(5).rposition(|bytes| bytes == b"/seq-").expect("near the end");
-    damaged[at] = b'!';
-    let (code, out, said) = print(&damaged, &[]);
-    assert!(code == Some(1) && said.contains("checksum"), "{said}");
-    assert!(
-        out.contains(" zxid 0x10 ") && !out.contains(" zxid 0x11 ") && LOG_PRINTED.starts_with(&out),
-        "{out}"
-    );
-    let (code, out, said) = print(&damaged, &["-r"]);
-    assert!(code == Some(1) && out.is_empty() && said.contains("oxherd repair"), "{said}");
-    let (code, said) = home.run("bin/zkTxnLogToolkit.sh", &[]);
-    assert!(code == Some(1) && said.starts_with("usage: TxnLogToolkit"), "{said}");
 }
