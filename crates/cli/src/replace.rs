@@ -30,6 +30,7 @@ use facts::Facts;
 use kept::Kept;
 use look::Depth;
 use rules::{Finding, Wanted};
+use service::Files;
 use step::{Standing, Step, Swap};
 use target::Target;
 
@@ -55,6 +56,8 @@ pub struct Replace {
     pub tree_nodes_max: u64,
     /// Whose commands are printed.
     pub services: Vec<Service>,
+    /// Image with this program, for containers.
+    pub image: Option<String>,
     /// Where clients of a member connect, in place of what the file says.
     pub clients: Vec<(i64, String)>,
     /// `scheme:text` of somebody who may read the tree.
@@ -63,6 +66,13 @@ pub struct Replace {
     pub i_know: bool,
     /// Print one JSON object a look, each on its line.
     pub json: bool,
+}
+
+impl Replace {
+    /// What the printed commands are about.
+    fn files<'a>(&'a self, target: &'a Target) -> Files<'a> {
+        Files { config: &target.file, image: self.image.as_deref() }
+    }
 }
 
 /// Everything that one look at the ensemble gave.

@@ -28,6 +28,9 @@ pub(crate) struct ReplaceOptions {
     /// Print commands for this way of running servers alone; may be given more than once.
     #[arg(long = "for", value_name = "systemd|container|plain", value_parser = service)]
     services: Vec<Service>,
+    /// Image with this program, in the commands for containers.
+    #[arg(long, value_name = "NAME", value_parser = image)]
+    image: Option<String>,
     /// Where clients of a member connect, when the file does not say; may be given more than once.
     #[arg(long = "client", value_name = "N=HOST:PORT", value_parser = client)]
     clients: Vec<(i64, String)>,
@@ -53,6 +56,12 @@ fn service(text: &str) -> Result<Service, String> {
     known.ok_or_else(|| "give systemd, container or plain".to_owned())
 }
 
+fn image(text: &str) -> Result<String, String> {
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "/._-:@".contains(c);
+    let named = !text.is_empty() && text.chars().all(is_name);
+    named.then(|| text.to_owned()).ok_or_else(|| format!("{text:?} is not the name of an image"))
+}
+
 fn client(text: &str) -> Result<(i64, String), String> {
     let split = text.split_once('=').and_then(|(number, place)| Some((number.parse().ok()?, place)));
     let (number, place) = split.ok_or("give N=HOST:PORT, such as 1=zk1:2181")?;
@@ -68,6 +77,7 @@ pub(crate) fn run(options: ReplaceOptions) -> ExitCode {
         timeout: Duration::from_secs(options.timeout),
         tree_nodes_max: if options.no_tree { 0 } else { options.tree_nodes },
         services: options.services,
+        image: options.image,
         clients: options.clients,
         auth: options.auth,
         i_know: options.i_know,

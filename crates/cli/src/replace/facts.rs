@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
+use oxherd_config::PeerAddress;
 use oxherd_proto::Zxid;
 
 /// Whose program a member runs.
@@ -88,11 +89,21 @@ pub(crate) struct Disk {
     pub(crate) data: u64,
 }
 
+/// Addresses for peers, sorted.
+pub(crate) type Peers = Vec<PeerAddress>;
+
+pub(crate) fn sorted(mut peers: Peers) -> Peers {
+    peers.sort();
+    peers
+}
+
 /// One member.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
     /// Whether the configuration lets it vote.
     pub(crate) votes: bool,
+    /// Where the configuration says that its peers find it.
+    pub(crate) peers: Peers,
     /// Where clients connect, when it is known.
     pub(crate) place: Option<String>,
     /// Names that do not resolve, each with the reason.
@@ -165,7 +176,7 @@ pub(crate) struct Server {
     /// Its number as it says it.
     pub(crate) number: Option<i64>,
     /// Members as it knows them.
-    pub(crate) members: Option<BTreeSet<i64>>,
+    pub(crate) members: Option<BTreeMap<i64, Peers>>,
 }
 
 /// What a member does.

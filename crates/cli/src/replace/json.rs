@@ -27,7 +27,7 @@ pub(super) fn look(asked: &Replace, target: &Target, look: &Look, kept: Option<&
             Some(Step::Swap(swap)) => next(swap, asked, target),
             _ => Value::Null,
         },
-        "restart": look.facts.silent().map(|id| restart(id, target)).collect::<Vec<_>>(),
+        "restart": look.facts.silent().map(|id| restart(id, asked, target)).collect::<Vec<_>>(),
         "kept": kept.map(|kept| json!({
             "server": kept.member,
             "sessions_before": kept.sessions.map(|(before, _)| before),
@@ -102,9 +102,9 @@ fn finding(finding: &Finding) -> Value {
 }
 
 /// How to start a member that is down, as either program.
-fn restart(id: i64, target: &Target) -> Value {
+fn restart(id: i64, asked: &Replace, target: &Target) -> Value {
     let lines = |kind| -> serde_json::Map<String, Value> {
-        let line = |service: &Service| json!(service.start(kind, &target.file));
+        let line = |service: &Service| json!(service.start(kind, asked.files(target)));
         Service::ALL.iter().map(|service| (service.word().to_owned(), line(service))).collect()
     };
     json!({ "server": id, "oxherd": lines(Kind::Oxherd), "java": lines(Kind::Java) })
@@ -112,7 +112,7 @@ fn restart(id: i64, target: &Target) -> Value {
 
 fn next(swap: &Swap, asked: &Replace, target: &Target) -> Value {
     let lines = |to| -> serde_json::Map<String, Value> {
-        let lines = |service: &Service| json!(service.lines(to, &target.file));
+        let lines = |service: &Service| json!(service.lines(to, asked.files(target)));
         Service::ALL.iter().map(|service| (service.word().to_owned(), lines(service))).collect()
     };
     json!({
@@ -124,4 +124,63 @@ fn next(swap: &Swap, asked: &Replace, target: &Target) -> Value {
         "commands": lines(asked.to),
         "back": lines(asked.to.other()),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::replace::facts::{Clock, Comparison, Mode};
+    use crate::replace::rules::tests::{ensemble, server_mut};
+    use crate::replace::step;
+    use crate::replace::text::tests::{asked, target};
+
+    fn told(look: &Look, kept: Option<&Kept>) -> Value {
+        let line = super::look(&Replace { json: true, ..asked() }, &target(), look, kept);
+        assert_eq!(line.matches('\n').count(), 1, "one line");
+        serde_json::from_str(&line).unwrap()
+    }
+
+    /// Scripts rely on every name in it.
+    fn is_golden(told: &Value, golden: &str) {
+        assert_eq!(serde_json::to_string_pretty(told).unwrap(), golden.trim_end());
+    }
+
+    #[test]
+    fn a_look_with_a_step_is_golden() {
+        let mut facts = ensemble(&[Mode::Follower, Mode::Leader, Mode::Observer]);
+        server_mut(&mut facts, 2).sessions = Some([7, 8].into());
+        server_mut(&mut facts, 3).kind = Kind::Oxherd;
+        let moving = Comparison { nodes: 5, hidden: 2, changing: 1, different: vec!["/a".to_owned()] };
+        facts.members.get_mut(&3).unwrap().tree = Tree::Compared(moving);
+        facts.members.get_mut(&2).unwrap().tree = Tree::NotCompared;
+        facts.members.get_mut(&2).unwrap().clock = Some(Clock { ahead_ms: -4, precision_ms: 1 });
+        let findings = vec![Finding {
+            severity: Severity::Warning,
+            rule: "clocks",
+            member: None,
+            text: "the clocks are apart".to_owned(),
+            way_out: "let NTP run".to_owned(),
+        }];
+        let step = Some(step::next(&facts, Kind::Oxherd));
+        let kept = Kept { member: 3, sessions: Some((2, 1)), watches: Some((3, 3)) };
+        is_golden(&told(&Look { facts, findings, step }, Some(&kept)), include_str!("json/step.json"));
+    }
+
+    #[test]
+    fn a_look_without_a_step_is_golden() {
+        let mut facts = ensemble(&[Mode::Follower, Mode::Leader, Mode::Follower, Mode::Follower]);
+        let answers = [(1, Answer::Silent("refused".to_owned())), (3, Answer::NotServing)];
+        for (id, answer) in answers.into_iter().chain([(4, Answer::Foreign("SSH".to_owned()))]) {
+            let member = facts.members.get_mut(&id).unwrap();
+            (member.answer, member.clock, member.tree) = (answer, None, Tree::NotCompared);
+        }
+        let findings = vec![Finding {
+            severity: Severity::Refusal,
+            rule: "down",
+            member: Some(1),
+            text: "server 1 does not answer".to_owned(),
+            way_out: String::new(),
+        }];
+        is_golden(&told(&Look { facts, findings, step: None }, None), include_str!("json/refused.json"));
+    }
 }

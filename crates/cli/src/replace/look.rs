@@ -48,9 +48,14 @@ pub(crate) async fn words(target: &Target) -> Facts {
 }
 
 async fn member(address: &Address) -> Member {
-    let mut member = Member { votes: address.votes, place: address.client.clone(), ..Member::default() };
+    let mut member = Member {
+        votes: address.votes,
+        peers: address.peers.clone(),
+        place: address.client.clone(),
+        ..Member::default()
+    };
     let client_host = address.client.as_ref().and_then(|place| place.rsplit_once(':')).map(|(host, _)| host);
-    let mut hosts: Vec<&str> = address.hosts.iter().map(String::as_str).collect();
+    let mut hosts: Vec<&str> = address.peers.iter().map(|peer| peer.host.as_str()).collect();
     hosts.extend(client_host.map(|host| host.trim_matches(['[', ']'])));
     hosts.dedup();
     for host in hosts {

@@ -3,9 +3,10 @@
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 
+use oxherd_config::PeerAddress;
 use oxherd_proto::Zxid;
 
-use super::facts::{Answer, ConfigWeight, Facts, Kind, Mode, Server, Tree};
+use super::facts::{Answer, ConfigWeight, Facts, Kind, Mode, Peers, Server, Tree};
 
 /// Furthest that a member may be behind the leader, in txns. Words are asked one after the other, under load.
 pub(crate) const LAG_MAX: i64 = 20_000;
@@ -79,12 +80,19 @@ pub(crate) fn judge(facts: &Facts, wanted: Wanted) -> Vec<Finding> {
     leaders(facts, &mut found);
     identity(facts, &mut found);
     membership(facts, &mut found);
+    addresses(facts, &mut found);
     in_sync(facts, &mut found);
     spare_voter(facts, wanted, &mut found);
     clocks(facts, &mut found);
-    disk(facts, &mut found);
-    digests(facts, &mut found);
-    trees(facts, wanted, &mut found);
+    let mut data = Vec::new();
+    disk(facts, &mut data);
+    digests(facts, &mut data);
+    trees(facts, wanted, &mut data);
+    if wanted.to == Kind::Java {
+        // Nobody is kept from going back by what Oxherd may have done to the data.
+        data.iter_mut().for_each(|finding| finding.severity = Warning);
+    }
+    found.append(&mut data);
     found.sort_by_key(|finding| finding.severity);
     found
 }
@@ -257,16 +265,19 @@ fn identity(facts: &Facts, found: &mut Vec<Finding>) {
     }
 }
 
+const RUNNING_FILE: &str = "take the zoo.cfg and the dynamic file of a running member";
+
 /// What the file says must be what the ensemble lives by.
 fn membership(facts: &Facts, found: &mut Vec<Finding>) {
-    let ours: BTreeSet<i64> = facts.members.keys().copied().collect();
+    let ours: Vec<i64> = facts.members.keys().copied().collect();
     for (id, server) in facts.serving() {
-        if let Some(theirs) = server.members.as_ref().filter(|theirs| **theirs != ours) {
-            let (theirs, ours): (Vec<i64>, Vec<i64>) =
-                (theirs.iter().copied().collect(), ours.iter().copied().collect());
-            let text = format!("server {id} knows the members {}, this file {}", list(&theirs), list(&ours));
-            let way = "take the zoo.cfg and the dynamic file of a running member";
-            found.push(finding(Refusal, "membership", id, text, way));
+        if let Some(theirs) = &server.members {
+            let theirs: Vec<i64> = theirs.keys().copied().collect();
+            if theirs != ours {
+                let text =
+                    format!("server {id} knows the members {}, this file {}", list(&theirs), list(&ours));
+                found.push(finding(Refusal, "membership", id, text, RUNNING_FILE));
+            }
         }
         let votes = facts.members[&id].votes;
         let fits = match server.mode {
@@ -280,6 +291,53 @@ fn membership(facts: &Facts, found: &mut Vec<Finding>) {
             found.push(finding(Refusal, "membership", id, text, "look at its zoo.cfg and its log"));
         }
     }
+}
+
+/// Where members are must be the same to all. A name may differ: of one machine each may know another.
+fn addresses(facts: &Facts, found: &mut Vec<Finding>) {
+    for (id, server) in facts.serving() {
+        for (other, theirs) in server.members.iter().flatten() {
+            let Some(ours) = facts.members.get(other).map(|member| &member.peers) else { continue };
+            let (severity, way) = match apart(ours, theirs) {
+                None => continue,
+                Some(Apart::Ports) => (Refusal, RUNNING_FILE),
+                Some(Apart::Names) => (Warning, "see that both are names of the same machine"),
+            };
+            let (theirs, ours) = (places(theirs), places(ours));
+            let text = format!("server {id} finds server {other} at {theirs}, by this file it is at {ours}");
+            found.push(finding(severity, "membership", id, text, way));
+        }
+    }
+}
+
+/// How two lists of addresses of one member differ.
+enum Apart {
+    Ports,
+    Names,
+}
+
+fn apart(ours: &Peers, theirs: &Peers) -> Option<Apart> {
+    if ours.is_empty() || theirs.is_empty() {
+        return None;
+    }
+    let ports = |peers: &Peers| -> BTreeSet<_> {
+        peers.iter().map(|peer| (peer.quorum_port, peer.election_port)).collect()
+    };
+    // A member's own file may name it by the wildcard.
+    let is_any = |peer: &PeerAddress| matches!(peer.host.as_str(), "0.0.0.0" | "::" | "0:0:0:0:0:0:0:0");
+    let names = |peers: &Peers| -> BTreeSet<_> { peers.iter().map(|peer| peer.host.to_lowercase()).collect() };
+    if ports(ours) != ports(theirs) {
+        Some(Apart::Ports)
+    } else if names(ours) != names(theirs) && !ours.iter().chain(theirs).any(is_any) {
+        Some(Apart::Names)
+    } else {
+        None
+    }
+}
+
+fn places(peers: &Peers) -> String {
+    let place = |peer: &PeerAddress| format!("{}:{}:{}", peer.host, peer.quorum_port, peer.election_port);
+    peers.iter().map(place).collect::<Vec<_>>().join("|")
 }
 
 fn in_sync(facts: &Facts, found: &mut Vec<Finding>) {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use oxherd_config::{Config, ConfigError, Finding, Member, Membership, Parsed, Severity, Sources};
 
-use super::facts::{ConfigFact, ConfigWeight, Disk};
+use super::facts::{self, ConfigFact, ConfigWeight, Disk, Peers};
 
 /// What to look at.
 #[derive(Clone, Debug)]
@@ -26,8 +26,8 @@ pub(crate) struct Target {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Address {
     pub(crate) votes: bool,
-    /// Names of its peer addresses.
-    pub(crate) hosts: Vec<String>,
+    /// Where its peers find it.
+    pub(crate) peers: Peers,
     /// `host:port` for clients, when it is known.
     pub(crate) client: Option<String>,
 }
@@ -44,9 +44,9 @@ impl Target {
         let members = config.membership.members.iter().map(|(id, member)| {
             let given = places.iter().find(|(other, _)| *other == id.0).map(|(_, place)| place.clone());
             let client = given.or_else(|| client_of(config, member, own == Some(id.0)));
-            let hosts = member.addresses.iter().map(|address| address.host.clone()).collect();
+            let peers = facts::sorted(member.addresses.clone());
             let votes = config.membership.participants().any(|voter| voter == *id);
-            (id.0, Address { votes, hosts, client })
+            (id.0, Address { votes, peers, client })
         });
         Ok(Self {
             members: members.collect(),

@@ -179,12 +179,12 @@ fn swap_lines(swap: &Swap, asked: &Replace, target: &Target) -> String {
 fn command_lines(asked: &Replace, target: &Target, to: Kind) -> String {
     let mut out = String::new();
     for service in services(asked) {
-        for (place, line) in service.lines(to, &target.file).iter().enumerate() {
+        for (place, line) in service.lines(to, asked.files(target)).iter().enumerate() {
             let label = if place == 0 { service.word() } else { "" };
             let _ = writeln!(out, "      {label:9}  {line}");
         }
         if to == Kind::Oxherd {
-            let _ = writeln!(out, "      {:9}  # needs {}", "", service.needs(&target.file));
+            let _ = writeln!(out, "      {:9}  # needs {}", "", service.needs(asked.files(target)));
         }
     }
     out
@@ -197,7 +197,7 @@ fn restart_lines(facts: &Facts, asked: &Replace, target: &Target) -> String {
         for kind in [asked.to, asked.to.other()] {
             let _ = writeln!(out, "  to start server {id} as {kind}, on its machine:");
             for service in services(asked) {
-                let _ = writeln!(out, "      {:9}  {}", service.word(), service.start(kind, &target.file));
+                let _ = writeln!(out, "      {:9}  {}", service.word(), service.start(kind, asked.files(target)));
             }
         }
     }
@@ -209,7 +209,7 @@ fn services(asked: &Replace) -> Vec<Service> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::BTreeMap;
     use std::time::Duration;
 
@@ -217,7 +217,7 @@ mod tests {
     use crate::replace::facts::Comparison;
     use crate::replace::rules::tests::ensemble;
 
-    fn asked() -> Replace {
+    pub(crate) fn asked() -> Replace {
         Replace {
             config: "zoo.cfg".into(),
             to: Kind::Oxherd,
@@ -225,6 +225,7 @@ mod tests {
             timeout: Duration::ZERO,
             tree_nodes_max: 0,
             services: vec![Service::Systemd],
+            image: None,
             clients: Vec::new(),
             auth: None,
             i_know: false,
@@ -232,7 +233,7 @@ mod tests {
         }
     }
 
-    fn target() -> Target {
+    pub(crate) fn target() -> Target {
         Target {
             members: BTreeMap::new(),
             weights: BTreeMap::new(),

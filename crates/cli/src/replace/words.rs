@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use oxherd_config::Member;
 use oxherd_proto::Zxid;
 
-use super::facts::{Answer, Kind, Mode, Server};
+use super::facts::{self, Answer, Kind, Mode, Server};
 
 /// Java's servers and this one end a refusal with this.
 const CLOSED: &str = "is not executed because it is not in the whitelist.";
@@ -105,9 +106,12 @@ pub(crate) fn add_conf(server: &mut Server, text: &str) {
     let Some((_, list)) = text.split_once("membership:") else {
         return;
     };
-    let ids =
-        list.lines().filter_map(|line| line.trim().strip_prefix("server.")?.split('=').next()?.parse().ok());
-    server.members = Some(ids.collect());
+    let members = list.lines().filter_map(|line| {
+        let (id, text) = line.trim().strip_prefix("server.")?.split_once('=')?;
+        let peers = Member::parse(text).map(|member| member.addresses).unwrap_or_default();
+        Some((id.parse().ok()?, facts::sorted(peers)))
+    });
+    server.members = Some(members.collect());
 }
 
 /// Adds the sessions that a leader's `dump` lists.
@@ -131,6 +135,8 @@ pub(crate) fn established_ms(text: &str, session: i64) -> Option<i64> {
 
 #[cfg(test)]
 mod tests {
+    use oxherd_config::PeerAddress;
+
     use super::*;
 
     const SRVR: &str = "Zookeeper version: 3.9.5-a1b2, built on 2026-02-11 20:18 UTC\nLatency min/avg/max: 0/0.5/9\n\
@@ -177,7 +183,7 @@ mod tests {
         add_hash(&mut server, "1000000a0: 1f3\n100000120: 2ab\nnonsense\n");
         add_conf(
             &mut server,
-            "tickTime=2000\nserverId=30\nmembership: \nserver.1=a:1:2\nserver.30=b:1:2:observer;c:1\nversion=0",
+            "tickTime=2000\nserverId=30\nmembership: \nserver.1=a:1:2\nserver.30=c:1:2:observer|b:3:4:observer;c:1\nversion=0",
         );
         add_dump(
             &mut server,
@@ -189,7 +195,13 @@ mod tests {
             (Some(12), Some(2), None)
         );
         assert_eq!(server.digests.get(&0x1_0000_0120).map(String::as_str), Some("2ab"));
-        assert_eq!((server.number, server.members), (Some(30), Some(BTreeSet::from([1, 30]))));
+        let at = |host: &str, quorum_port, election_port| PeerAddress {
+            host: host.to_owned(),
+            quorum_port,
+            election_port,
+        };
+        let members = BTreeMap::from([(1, vec![at("a", 1, 2)]), (30, vec![at("b", 3, 4), at("c", 1, 2)])]);
+        assert_eq!((server.number, server.members), (Some(30), Some(members)));
         assert_eq!(server.sessions, Some(BTreeSet::from([0xff, i64::MIN + 1])));
     }
 

@@ -8,6 +8,10 @@ use crate::replace::facts::{Clock, Comparison, ConfigFact, Disk, Member};
 const WANTED: Wanted = Wanted { to: Kind::Oxherd, i_know: false, trees: true };
 const KNOWN: Wanted = Wanted { to: Kind::Oxherd, i_know: true, trees: true };
 
+fn peers(id: i64) -> Peers {
+    vec![PeerAddress { host: format!("zk{id}"), quorum_port: 2888, election_port: 3888 }]
+}
+
 /// Java 3.9.5 members 1, 2, 3…, in sync, doing these.
 pub(crate) fn ensemble(modes: &[Mode]) -> Facts {
     let mut facts = Facts::default();
@@ -30,10 +34,11 @@ pub(crate) fn ensemble(modes: &[Mode]) -> Facts {
             digests: BTreeMap::from([(0x5_0000_0080, "1f".to_owned())]),
             sessions: None,
             number: Some(id),
-            members: Some((1..=modes.len() as i64).collect()),
+            members: Some((1..=modes.len() as i64).map(|other| (other, peers(other))).collect()),
         };
         let member = Member {
             votes: *mode != Mode::Observer,
+            peers: peers(id),
             place: Some(format!("zk{id}:2181")),
             answer: Answer::Serving(Box::new(server)),
             clock: Some(Clock { ahead_ms: 3, precision_ms: 2 }),
@@ -229,7 +234,7 @@ fn a_leader_that_does_not_say_who_is_in_sync_is_refused() {
 #[test]
 fn a_file_unlike_the_ensemble_is_refused() {
     let mut facts = three();
-    server_mut(&mut facts, 2).members = Some(BTreeSet::from([1, 2, 3, 4]));
+    server_mut(&mut facts, 2).members.as_mut().unwrap().insert(4, peers(4));
     refused(&facts, "membership", "knows the members 1, 2, 3, 4, this file 1, 2, 3");
     let mut facts = ensemble(&[Mode::Follower, Mode::Leader, Mode::Follower, Mode::Observer]);
     member_mut(&mut facts, 4).votes = true;
@@ -238,6 +243,41 @@ fn a_file_unlike_the_ensemble_is_refused() {
         found.iter().any(|one| one.text == "server 4 is a voter in this file, and says observer"),
         "{found:?}"
     );
+}
+
+#[test]
+fn a_file_with_other_ports_is_refused_and_one_with_other_names_a_warning() {
+    let with = |host: &str, election_port| {
+        let mut facts = three();
+        let elsewhere = vec![PeerAddress { host: host.to_owned(), quorum_port: 2888, election_port }];
+        server_mut(&mut facts, 1).members.as_mut().unwrap().insert(3, elsewhere);
+        facts
+    };
+    let said = "server 1 finds server 3 at zk3:2888:3889, by this file it is at zk3:2888:3888";
+    refused(&with("zk3", 3889), "membership", said);
+    refused(&with("0.0.0.0", 3889), "membership", "0.0.0.0:2888:3889");
+    warned(&with("10.0.0.3", 3888), WANTED, "membership", "server 3 at 10.0.0.3:2888:3888");
+    for host in ["ZK3", "0.0.0.0", "::"] {
+        assert_eq!(judge(&with(host, 3888), WANTED), []);
+    }
+    let mut facts = three();
+    server_mut(&mut facts, 1).members.as_mut().unwrap().insert(3, Vec::new());
+    assert_eq!(judge(&facts, WANTED), [], "an entry that cannot be read");
+}
+
+#[test]
+fn nobody_is_kept_from_going_back_by_what_became_of_the_data() {
+    let mut facts = three();
+    let differs = Comparison { nodes: 5, different: vec!["/a".to_owned()], ..Comparison::default() };
+    member_mut(&mut facts, 1).tree = Tree::Compared(differs);
+    server_mut(&mut facts, 3).digests = BTreeMap::from([(0x5_0000_0080, "2f".to_owned())]);
+    facts.disk = Some(Disk { member: 1, dir: "/data".into(), free: 9, data: 1 << 20 });
+    let severities = |to| -> Vec<_> {
+        let found = judge(&facts, Wanted { to, ..WANTED });
+        found.into_iter().map(|finding| (finding.rule, finding.severity)).collect()
+    };
+    assert_eq!(severities(Kind::Oxherd), [("disk", Refusal), ("trees", Refusal), ("digests", Warning)]);
+    assert_eq!(severities(Kind::Java), [("disk", Warning), ("digests", Warning), ("trees", Warning)]);
 }
 
 #[test]
