@@ -99,4 +99,57 @@ mod tests {
         assert_eq!(connect_string(config), "1f b:3,0.0.0.0:4,");
         assert_eq!(connect_string(""), " ");
     }
+
+    fn asked(words: &[&str]) -> Result<Reconfiguration, String> {
+        let spec = super::super::find("reconfig").unwrap();
+        let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+        let args = Arguments::parse(spec, &words);
+        args.and_then(|args| change(spec, &args)).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn a_change_is_asked_for_by_steps_or_as_a_whole() {
+        let none = Reconfiguration::default();
+        let text = |text: &str| Some(text.to_owned());
+        let by_steps = Reconfiguration { joining: text("server.4=a:1:2;3,5=b:1:2;3"), ..none.clone() };
+        assert_eq!(asked(&["-add", "server.4=A:1:2;3,5=b:1:2;3"]), Ok(by_steps.clone()));
+        let both = Reconfiguration { leaving: text("1,2"), from_version: Some(0x1_0000_001f), ..by_steps };
+        let words = ["-s", "-remove", "1,2", "-v", "10000001f", "-add", "server.4=a:1:2;3,5=b:1:2;3"];
+        assert_eq!(asked(&words), Ok(both));
+        let whole = Reconfiguration { members: text("server.1=a:1:2;3"), ..none.clone() };
+        assert_eq!(asked(&["-members", "server.1=A:1:2;3"]), Ok(whole));
+        let any = Reconfiguration { leaving: text("3"), from_version: Some(-1), ..none };
+        assert_eq!(asked(&["-remove", "3", "-v", "-1"]), Ok(any), "any version");
+    }
+
+    #[test]
+    fn members_come_from_a_file_too() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("zoo.cfg.dynamic");
+        let name = file.to_str().unwrap();
+        let failed = asked(&["-file", name]).unwrap_err();
+        assert!(failed.starts_with(&format!("cannot read {name}: ")), "{failed}");
+        std::fs::write(&file, "tickTime=2000\n# server.9=x:1:2\n").unwrap();
+        assert_eq!(asked(&["-file", name]), Err(format!("{name} names no server")));
+        let list = "server.1=A:1:2;3\n  server.2=b:1:2:observer;3\ngroup.1=1\nweight.1=2\nversion=5\n";
+        std::fs::write(&file, list).unwrap();
+        let members = "server.1=A:1:2;3\nserver.2=b:1:2:observer;3\ngroup.1=1\nweight.1=2";
+        let wanted = Reconfiguration { members: Some(members.to_owned()), ..Reconfiguration::default() };
+        assert_eq!(asked(&["-file", name]), Ok(wanted));
+    }
+
+    #[test]
+    fn what_does_not_go_together_is_not_asked_for() {
+        for (words, reason) in [
+            (&[][..], "reconfig [-s] [-v version]"),
+            (&["-v", "1"], "reconfig [-s] [-v version]"),
+            (&["-add", "a", "-members", "b"], "-add and -remove go with neither"),
+            (&["-remove", "1", "-file", "f"], "-add and -remove go with neither"),
+            (&["-members", "a", "-file", "f"], "-members does not go with -file"),
+            (&["-remove", "1", "-v", "0x1f"], "-v needs a hexadecimal version"),
+        ] {
+            let failed = asked(words).unwrap_err();
+            assert!(failed.starts_with(reason), "{words:?}: {failed}");
+        }
+    }
 }

@@ -325,7 +325,8 @@ fn apart(ours: &Peers, theirs: &Peers) -> Option<Apart> {
     };
     // A member's own file may name it by the wildcard.
     let is_any = |peer: &PeerAddress| matches!(peer.host.as_str(), "0.0.0.0" | "::" | "0:0:0:0:0:0:0:0");
-    let names = |peers: &Peers| -> BTreeSet<_> { peers.iter().map(|peer| peer.host.to_lowercase()).collect() };
+    let names =
+        |peers: &Peers| -> BTreeSet<_> { peers.iter().map(|peer| peer.host.to_lowercase()).collect() };
     if ports(ours) != ports(theirs) {
         Some(Apart::Ports)
     } else if names(ours) != names(theirs) && !ours.iter().chain(theirs).any(is_any) {

@@ -137,7 +137,11 @@ mod tests {
     fn a_path_with_spaces_stays_one_word() {
         let lines = Service::Plain.lines(Kind::Oxherd, files("/srv/our zk/it's.cfg"));
         assert!(lines[0].starts_with(r"zkServer.sh stop '/srv/our zk/it'\''s.cfg'; "), "{}", lines[0]);
-        assert!(lines[0].contains(r"pgrep -f '[Q]uorumPeerMain /srv/our zk/it'\''s\.cfg( |$)' >"), "{}", lines[0]);
+        assert!(
+            lines[0].contains(r"pgrep -f '[Q]uorumPeerMain /srv/our zk/it'\''s\.cfg( |$)' >"),
+            "{}",
+            lines[0]
+        );
         assert!(lines[1].contains(r"serve '/srv/our zk/it'\''s.cfg' >>"), "{}", lines[1]);
     }
 
@@ -172,7 +176,10 @@ mod tests {
     fn an_image_that_has_a_name_is_named() {
         let named = Files { image: Some("registry.example/oxherd:0.1"), ..files("/conf/zoo.cfg") };
         let line = Service::Container.start(Kind::Oxherd, named);
-        assert!(line.ends_with("--volumes-from zookeeper registry.example/oxherd:0.1 serve /conf/zoo.cfg"), "{line}");
+        assert!(
+            line.ends_with("--volumes-from zookeeper registry.example/oxherd:0.1 serve /conf/zoo.cfg"),
+            "{line}"
+        );
         assert!(Service::Container.needs(named).starts_with("registry.example/oxherd:0.1 with the"));
         assert!(Service::Container.needs(files("/conf/zoo.cfg")).contains("--image"));
     }

@@ -197,7 +197,8 @@ fn restart_lines(facts: &Facts, asked: &Replace, target: &Target) -> String {
         for kind in [asked.to, asked.to.other()] {
             let _ = writeln!(out, "  to start server {id} as {kind}, on its machine:");
             for service in services(asked) {
-                let _ = writeln!(out, "      {:9}  {}", service.word(), service.start(kind, asked.files(target)));
+                let _ =
+                    writeln!(out, "      {:9}  {}", service.word(), service.start(kind, asked.files(target)));
             }
         }
     }
