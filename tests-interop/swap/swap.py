@@ -15,7 +15,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path += [os.path.join(HERE, "../mixed"), os.path.join(HERE, "../both-ways")]
 
 import wire  # noqa: E402
-from guide import Guide  # noqa: E402
+from guide import Follower, Guide  # noqa: E402
 from members import Member, free_ports, unlike_digests, wait_until  # noqa: E402
 from writers import Program, Writer, gaps, save  # noqa: E402
 
@@ -43,7 +43,7 @@ class Ensemble:
             Member(n + 1, "java", os.path.join(home, str(n + 1)), self.ports[n],
                    lines + ("peerType=observer\n" if roles[n] == "observer" else ""), java) for n in range(count)]
         self.home, self.writers, self.programs, self.log = home, [], [], None
-        self.fell, self.led_by = [0] * count, "java"
+        self.fell, self.led_by, self.follower = [0] * count, "java", None
 
     def serving(self):
         return all(member.mode() in ("leader", "follower", "observer") for member in self.members)
@@ -69,7 +69,7 @@ class Ensemble:
         wait_until(lambda: all(len(w.acks) >= b + ENOUGH for w, b in zip(self.writers, before)), "a client cannot write")
 
     def end(self):
-        for one in self.writers + self.programs + self.members:
+        for one in self.writers + self.programs + self.members + ([self.follower] if self.follower else []):
             one.end()
         if self.log:
             self.log.close()
@@ -162,6 +162,15 @@ class Ensemble:
         self.fell, self.led_by = falls, leads
         return (wrong + unlike_digests([m for m, count in zip(self.members, falls) if not count]))[:3]
 
+    def guided(self, kind):
+        """What `oxherd replace` says of a pass, look by look and in one run that stays, unless nothing changes its kind."""
+        if self.members[0].kind == kind:
+            return None, None
+        oxherd = self.commands["ox"][0]
+        self.follower = Follower(oxherd, self.members, kind, os.path.join(self.home, f"to-{kind}.jsonl"))
+        self.follower.see(1)
+        return Guide(oxherd, self.members, kind), self.follower
+
     def finish(self):
         for order in ("pause", "stop"):
             for each in self.programs:
@@ -214,7 +223,7 @@ def differences(left, right):
 def swap(ensemble, release, shape, tally):
     for turn, kind in enumerate(PASSES):
         done = []
-        guide = Guide(ensemble.commands["ox"][0], ensemble.members, kind) if ensemble.members[0].kind != kind else None
+        guide, follower = ensemble.guided(kind)
         if guide:
             guide.look()
             tally(f"{release} {shape} pass {turn}: nothing speaks against it", guide.faults(len(ensemble.members)))
@@ -228,6 +237,8 @@ def swap(ensemble, release, shape, tally):
             row |= ensemble.exchange(member, kind)
             done.append(member)
             if guide:
+                # Sessions of other looks would be counted as lost.
+                follower.see(len(done) + 1)
                 guide.look()
             wrong, row["nodes"] = ensemble.compare()
             wrong += guide.faults(len(ensemble.members) - len(done)) if guide else []
@@ -235,6 +246,8 @@ def swap(ensemble, release, shape, tally):
             title = f"{release} {shape} pass {turn}: server {member.number} ({row['role']}) from {row['from']} to {kind}"
             tally(title, wrong)
             print(f"  {title}: {row}", flush=True)
+        if follower:
+            tally(f"{release} {shape} pass {turn}: one run that stays sees every step", follower.faults())
     tally(f"{release} {shape}: sessions, watches and locks kept", ensemble.finish())
 
 
