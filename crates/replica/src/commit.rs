@@ -39,8 +39,8 @@ pub(crate) enum Ready {
     Txn { header: TxnHeader, record: TxnRecord, digest: Option<u64>, noted: Option<u64>, waiter: Waiter },
     /// A sync whose turn came.
     Sync { client: ClientId, xid: Xid, body: Bytes },
-    /// A write that a server without a quorum does not take.
-    Refuse { client: ClientId, xid: Xid },
+    /// A request that goes no further than this server.
+    Refuse { client: ClientId, xid: Xid, code: ErrorCode },
     /// The end of a session that only this server knew.
     CloseLocal { client: ClientId, xid: Xid },
     /// The server serves from here on.
@@ -222,12 +222,11 @@ impl Exclusive<'_> {
         });
     }
 
-    /// Answers a write that a server without a quorum does not take.
-    // Java: ReadOnlyRequestProcessor.sendErrorResponse
-    pub(crate) fn refuse(&mut self, client: ClientId, xid: Xid) {
-        self.with(client, |connection, side| {
-            connection.complete(xid, ErrorCode::NotReadOnly, |_| {}, side);
-        });
+    /// Answers a request that goes no further than this server, in its turn. The original answers a write that it
+    /// checks early at once, ahead of the session's earlier requests.
+    // Java: ReadOnlyRequestProcessor.sendErrorResponse, ZooKeeperServer.authWriteRequest
+    pub(crate) fn refuse(&mut self, client: ClientId, xid: Xid, code: ErrorCode) {
+        self.with(client, |connection, side| connection.complete(xid, code, |_| {}, side));
     }
 
     /// Answers the end of a session that only this server knew, in its turn.

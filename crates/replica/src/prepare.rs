@@ -11,6 +11,7 @@
 mod change;
 mod create;
 pub(crate) mod digest;
+pub(crate) mod eager;
 mod multi;
 mod owner;
 pub(crate) mod reconfig;
@@ -77,6 +78,9 @@ pub struct PrepareOptions {
     pub digest: bool,
     /// Whether permissions go unchecked (`skipACL=yes`).
     pub skip_acl: bool,
+    /// Whether the server that a client is connected to checks permissions, before a write goes any further
+    /// (`enableEagerACLCheck`); for members of ensembles.
+    pub eager_acl: bool,
     /// Whether hard quotas refuse writes (`enforceQuota`).
     pub enforce_quota: bool,
     /// Whether a closeSession txn lists the nodes it removes (`closeSessionTxn.enabled`).
@@ -98,6 +102,7 @@ impl Default for PrepareOptions {
             emulate_353_ttl: false,
             digest: true,
             skip_acl: false,
+            eager_acl: false,
             enforce_quota: false,
             close_session_paths: true,
             reconfig: false,

@@ -242,7 +242,7 @@ impl Replica {
                     self.compare_digest(exclusive, header.zxid, noted);
                 }
                 Ready::Sync { client, xid, body } => exclusive.answer_sync(client, xid, &body),
-                Ready::Refuse { client, xid } => exclusive.refuse(client, xid),
+                Ready::Refuse { client, xid, code } => exclusive.refuse(client, xid, code),
                 Ready::CloseLocal { client, xid } => exclusive.close_local(client, xid),
                 Ready::Serve(role) => self.serve(exclusive, role),
                 Ready::Walk(link) => {

@@ -166,6 +166,9 @@ pub(crate) fn peer_config(config: &Config, seed: u64) -> Result<PeerConfig, Star
         notify_again_min: milliseconds(quorum.notification_ms_min),
         notify_again_max: milliseconds(quorum.notification_ms_max),
         observer_delay_max: milliseconds(quorum.observer_election_ms),
+        observer_dial_delay_max: Duration::from_millis(
+            u64::try_from(quorum.observer_reconnect_ms).unwrap_or(0),
+        ),
         commit_log_count: settings::positive_len(quorum.commit_log_count),
         log_sync: quorum.snapshot_size_factor >= 0.0,
         force_snapshot: quorum.force_snapshot,

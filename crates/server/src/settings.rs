@@ -131,6 +131,7 @@ fn prepare_options(config: &Config) -> Result<PrepareOptions, StartError> {
         emulate_353_ttl: config.limits.emulate_353_ttl,
         digest: config.storage.digest,
         skip_acl: config.auth.skip_acl,
+        eager_acl: config.auth.eager_acl_check,
         enforce_quota: config.limits.enforce_quota,
         close_session_paths: config.session.close_lists_ephemerals,
         reconfig: config.quorum.reconfig_enabled,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use oxherd_client::{Client, ClientError, ClientOptions, SessionState, open_acl};
-use oxherd_proto::{CreateMode, CreateRequest, ErrorCode, MultiOp, OpCode, SessionId};
+use oxherd_proto::{Acl, CreateMode, CreateRequest, ErrorCode, Id, MultiOp, OpCode, SessionId, Str};
 use oxherd_server::{Config, TestEnsemble};
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -196,6 +196,26 @@ fn a_local_session_gets_no_ephemeral_node_where_upgrading_is_off() {
             let path = format!("/p-{index}");
             local.create(&path, None, open_acl(), CreateMode::Persistent).await.unwrap();
         }
+    });
+}
+
+#[test]
+fn a_member_that_checks_early_refuses_by_itself_what_an_acl_forbids() {
+    let ensemble = TestEnsemble::start_with(3, |_, config| config.auth.eager_acl_check = true).unwrap();
+    run(async {
+        let owner = client(ensemble.client_addrs()[0], false);
+        owner.add_auth("digest", b"u:p");
+        let id = Id { scheme: Str::from_static("auth"), id: Str::from_static("") };
+        owner.create("/shut", None, vec![Acl { perms: 31, id }], CreateMode::Persistent).await.unwrap();
+        let others: Vec<_> = ensemble.client_addrs().iter().map(|address| client(*address, false)).collect();
+        for other in &others {
+            other.sync("/").await.unwrap();
+            assert_eq!(codes(other.set_data("/shut", None, -1).await), Some(ErrorCode::NoAuth));
+            other.add_auth("digest", b"u:p");
+            other.set_data("/shut", None, -1).await.unwrap();
+        }
+        let zxid = ensemble.member(ensemble.leader().unwrap()).unwrap().state().0;
+        assert_eq!(zxid.counter(), 8, "four sessions, a create and three sets; the leader heard of no other");
     });
 }
 

@@ -34,6 +34,8 @@ pub struct PeerConfig {
     pub no_room_delay: Duration,
     /// Longest random pause of an observer before it looks again; `observer.election.DelayMs`, 200 ms.
     pub observer_delay_max: Duration,
+    /// Longest random pause of an observer before it dials its leader; `observer.reconnectDelayMs`, none.
+    pub observer_dial_delay_max: Duration,
     /// Delivered txns kept for learners that come back; `commitLogCount`, default 500.
     pub commit_log_count: usize,
     /// Whether the log files may serve a learner too old for the kept txns; `snapshotSizeFactor` ≥ 0.
@@ -78,6 +80,7 @@ impl PeerConfig {
             finalize_wait: Duration::from_millis(200),
             no_room_delay: Duration::from_secs(1),
             observer_delay_max: Duration::from_millis(200),
+            observer_dial_delay_max: Duration::ZERO,
             commit_log_count: 500,
             log_sync: true,
             force_snapshot: false,

@@ -99,13 +99,15 @@ pub enum Output {
         /// The frame's body.
         body: Bytes,
     },
-    /// Dial that server's peer port, as long as the timeout allows; answer with `LinkUp` or `DialFailed`.
+    /// Wait, then dial that server's peer port, as long as the timeout allows; answer with `LinkUp` or `DialFailed`.
     DialLeader {
         /// Whom.
         server: ServerId,
         /// Its observer master port is meant, not its peer port.
         observer_master: bool,
-        /// Give up after this many milliseconds.
+        /// Begin after this many milliseconds, …
+        after_ms: u64,
+        /// … and give up this many later.
         within_ms: u64,
     },
     /// Send on a learner's or the leader's link, behind everything sent there before.

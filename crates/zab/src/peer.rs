@@ -1,7 +1,7 @@
 //! One server of the ensemble: holds the current phase and routes inputs to it.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oxherd_proto::{
@@ -611,14 +611,18 @@ impl Peer {
             return;
         }
         self.early.refuse(&mut self.local);
-        let since = self.local.now();
-        let within = self.local.config.connect_time().as_millis();
-        let within_ms = u64::try_from(within).unwrap_or(u64::MAX);
+        let ms = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        let within_ms = ms(self.local.config.connect_time());
         let master = self.local.pick_observer_master(leader);
         let (server, observer_master) = (master.unwrap_or(leader), master.is_some());
         self.local.set_role(Role::Synchronizing { leader: server });
-        self.local.out.push_back(Output::DialLeader { server, observer_master, within_ms });
-        self.phase = Phase::Dialing { leader: server, since };
+        // Java: Observer.waitForReconnectDelay, only after a whole round of observer masters
+        let delay_max = self.local.config.observer_dial_delay_max;
+        let delays = self.local.is_observer() && !observer_master && !delay_max.is_zero();
+        let delay = if delays { self.local.pause(delay_max) } else { Duration::ZERO };
+        let after_ms = ms(delay);
+        self.local.out.push_back(Output::DialLeader { server, observer_master, after_ms, within_ms });
+        self.phase = Phase::Dialing { leader: server, since: self.local.now() + delay };
     }
 
     fn after(&mut self, outcome: Outcome) {
@@ -718,5 +722,31 @@ mod tests {
         peer.handle(now, Input::DialFailed { kind: LinkKind::Election(ServerId(78)) });
         let reach: Vec<_> = peer.local.reach.iter().collect();
         assert_eq!(reach, [(&ServerId(2), &Reach::Dead)]);
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs one instant to count from")]
+    fn an_observer_waits_before_it_dials_and_a_voter_does_not() {
+        let ensemble =
+            EnsembleConfig::parse("server.1=a:1:2\nserver.2=b:1:2\nserver.3=c:1:2:observer").unwrap();
+        let dials = |me: i64, max: Duration, seed: u64| {
+            let state = DurableState { past: Past::Whole(Zxid::ZERO), ..DurableState::default() };
+            let base = PeerConfig::new(ServerId(me), ensemble.clone());
+            let mut peer = Peer::new(PeerConfig { observer_dial_delay_max: max, seed, ..base }, state);
+            peer.handle(Instant::now(), Input::Timeout);
+            peer.go_to(ServerId(2));
+            let Phase::Dialing { since, .. } = peer.phase else { panic!("{:?}", peer.phase) };
+            let late = since - peer.local.now();
+            let after = peer.local.out.iter().find_map(|output| match output {
+                Output::DialLeader { after_ms, .. } => Some(Duration::from_millis(*after_ms)),
+                _ => None,
+            });
+            assert!(after.is_some_and(|after| late >= after && late - after < Duration::from_millis(1)));
+            late
+        };
+        let max = Duration::from_secs(100);
+        let pauses: BTreeSet<_> = (0..9).map(|seed| dials(3, max, seed << 40)).collect();
+        assert!(pauses.len() > 1 && pauses.iter().all(|pause| *pause < max), "{pauses:?}");
+        assert_eq!([dials(1, max, 7), dials(3, Duration::ZERO, 7)], [Duration::ZERO; 2]);
     }
 }

@@ -41,8 +41,8 @@ section! {
         allow_plain: bool = "allowPlain", Property, M, Honoured, "false";
         /// No access check at all.
         skip_acl: bool = "skipACL", Property, M, Honoured, "no";
-        /// A learner checks access before it forwards a write.
-        eager_acl_check: bool = "enableEagerACLCheck", Property, A, Ensemble, "false";
+        /// A member checks access before it proposes or forwards a write.
+        eager_acl_check: bool = "enableEagerACLCheck", Property, A, Honoured, "false";
         /// JAAS section of the server.
         sasl_section: String = "sasl.serverconfig", Property, A, Security, "Server";
         /// Kerberos names without their host part.

@@ -76,8 +76,8 @@ section! {
         diff_syncs_max: i32 = "leader.maxConcurrentDiffSyncs", Property, Q, Honoured, "100";
         /// Milliseconds between two attempts to reach the leader.
         leader_retry_ms: i32 = "leaderConnectDelayDuringRetryMs", Property, Q, Honoured, "100";
-        /// Milliseconds an observer waits before it connects again.
-        observer_reconnect_ms: i64 = "observer.reconnectDelayMs", Property, Q, Ensemble, "0";
+        /// Longest random wait of an observer before it connects to the leader, in ms.
+        observer_reconnect_ms: i64 = "observer.reconnectDelayMs", Property, Q, Honoured, "0";
         /// Milliseconds an observer waits before it looks for a leader.
         observer_election_ms: i32 = "observer.election.DelayMs", Property, Q, Honoured, "200";
         /// Bytes a follower keeps for its observers.

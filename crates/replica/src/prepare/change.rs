@@ -146,7 +146,7 @@ impl Overlay {
 
 /// The parent's path; four nodes are never removed.
 // Java: PrepRequestProcessor.getParentPathAndValidate, DataTree.isSpecialPath
-fn parent_of_removable(path: &Str) -> Result<Bytes, ErrorCode> {
+pub(super) fn parent_of_removable(path: &Str) -> Result<Bytes, ErrorCode> {
     if matches!(&path[..], b"/" | b"/zookeeper" | b"/zookeeper/quota" | b"/zookeeper/config") {
         return Err(ErrorCode::BadArguments);
     }

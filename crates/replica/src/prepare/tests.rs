@@ -2,6 +2,7 @@
 
 mod change;
 mod create;
+mod eager;
 mod multi;
 mod pipeline;
 mod reconfig;

@@ -6,7 +6,7 @@
 
 use std::time::Instant;
 
-use oxherd_proto::{OpCode, SessionId, TxnHeader};
+use oxherd_proto::{ErrorCode, OpCode, SessionId, TxnHeader, Xid};
 use oxherd_tree::{ClientId, Tree};
 use oxherd_zab::{
     DurableState, EnsembleConfig, Input as ZabInput, LearnerCounts, Output as ZabOutput, Peer, PeerConfig,
@@ -20,7 +20,7 @@ use crate::clock::Now;
 use crate::commit::{Exclusive, Ready, Waiter};
 use crate::connection::Close;
 use crate::input::{ClientCommand, Connect, Output};
-use crate::prepare::WriteRequest;
+use crate::prepare::{WriteRequest, eager};
 
 /// What a replica does with requests.
 #[derive(Debug)]
@@ -210,15 +210,27 @@ impl Replica {
         let waiter = match self.duty {
             Duty::Alone | Duty::Idle(_) => return,
             Duty::ReadOnly if request.op != OpCode::CloseSession || !self.is_local(request.session) => {
-                return self.ready.push_back(Ready::Refuse { client, xid });
+                return self.refuse(client, xid, ErrorCode::NotReadOnly);
             }
-            _ => self.local_write(now, request, waiter, tree),
+            _ => match self
+                .options
+                .prepare
+                .eager_acl
+                .then(|| eager::refusal(tree, request, &self.options.prepare))
+            {
+                Some(Some(code)) => return self.refuse(client, xid, code),
+                _ => self.local_write(now, request, waiter, tree),
+            },
         };
         match (waiter, &self.duty) {
             (Some(waiter), Duty::Leading(_)) => self.lead_write(now, request, waiter, tree),
             (Some(waiter), Duty::Learning(_)) => self.forward_write(request, waiter),
             _ => {}
         }
+    }
+
+    fn refuse(&mut self, client: ClientId, xid: Xid, code: ErrorCode) {
+        self.ready.push_back(Ready::Refuse { client, xid, code });
     }
 
     pub(super) fn member_connect(&mut self, now: Now, connect: &Connect, tree: &Tree) {
@@ -241,7 +253,7 @@ impl Replica {
             // A leader that is about to leave takes no more writes, and no sync may overtake one.
             Duty::Leading(_) if self.zab.next_zxid().is_some() => self.sync(sync.client, sync.xid, sync.body),
             Duty::Learning(_) => self.forward_sync(sync, session),
-            Duty::ReadOnly => self.ready.push_back(Ready::Refuse { client: sync.client, xid: sync.xid }),
+            Duty::ReadOnly => self.refuse(sync.client, sync.xid, ErrorCode::NotReadOnly),
             Duty::Leading(_) | Duty::Alone | Duty::Idle(_) => {}
         }
     }

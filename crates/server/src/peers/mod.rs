@@ -143,8 +143,9 @@ impl Peers {
     pub(crate) fn carry_out(self: &Arc<Self>, output: Output) {
         match output {
             Output::Notify { server, body } => self.notify(server, body),
-            Output::DialLeader { server, observer_master, within_ms } => {
-                self.dial_leader(server, observer_master, Duration::from_millis(within_ms));
+            Output::DialLeader { server, observer_master, after_ms, within_ms } => {
+                let [after, within] = [after_ms, within_ms].map(Duration::from_millis);
+                self.dial_leader(server, observer_master, after, within);
             }
             Output::Send { link, packet } => {
                 if let Some(link) = self.link(link) {

@@ -41,9 +41,16 @@ impl Peers {
     }
 
     /// Dials until it succeeds, is not worth it, or a newer dial is asked for.
-    pub(super) fn dial_leader(self: &Arc<Self>, server: ServerId, observer_master: bool, within: Duration) {
+    pub(super) fn dial_leader(
+        self: &Arc<Self>,
+        server: ServerId,
+        observer_master: bool,
+        after: Duration,
+        within: Duration,
+    ) {
         let turn = self.dial_turn.fetch_add(1, Ordering::AcqRel) + 1;
         let started = self.spawn("leader", move |peers| {
+            std::thread::sleep(after);
             if !peers.reach_leader(server, observer_master, within, turn) {
                 peers.inbox.give(vec![Input::DialFailed { kind: LinkKind::Leader(server) }]);
             }

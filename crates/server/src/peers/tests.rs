@@ -94,7 +94,12 @@ impl Ports {
 /// Dials server 2 for its learners and for votes; which links came up.
 fn reached(peers: &Arc<Peers>, told: &Receiver<Input>) -> (bool, bool) {
     peers.carry_out(Output::Notify { server: ServerId(2), body: vec![0; 40].into() });
-    peers.carry_out(Output::DialLeader { server: ServerId(2), observer_master: false, within_ms: 20_000 });
+    peers.carry_out(Output::DialLeader {
+        server: ServerId(2),
+        observer_master: false,
+        after_ms: 0,
+        within_ms: 20_000,
+    });
     let (mut leader, mut votes) = (None, None);
     while leader.is_none() || votes.is_none() {
         match told.recv_timeout(PATIENCE).unwrap() {

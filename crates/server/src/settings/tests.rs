@@ -191,6 +191,7 @@ const PEERS: &[Case] = &[
     ("leader.maxConcurrentSnapSyncs=15", |core| format!("{}", core.peer.snap_syncs_max), "15"),
     ("leaderConnectDelayDuringRetryMs=16", |core| format!("{:?}", core.links.leader_pause), "16ms"),
     ("observer.election.DelayMs=17", |core| format!("{:?}", core.peer.observer_delay_max), "17ms"),
+    ("observer.reconnectDelayMs=18", |core| format!("{:?}", core.peer.observer_dial_delay_max), "18ms"),
     ("snapshotSizeFactor=0.5", |core| format!("{} {}", core.log_share, core.peer.log_sync), "0.5 true"),
     ("forceSnapshotSync=true", |core| format!("{}", core.peer.force_snapshot), "true"),
     ("snapshotSizeFactor=-1", |core| format!("{}", core.peer.log_sync), "false"),
