@@ -11,7 +11,7 @@ use oxherd_proto::{SessionId, TxnHeader, TxnRecord, Zxid, decode_txn};
 use oxherd_replica::Recovered;
 use oxherd_storage::{
     BodyProgress, DirLock, Layout, Log, LogOptions, OsDisk, Recovery, RecoverySink, Seal, SnapshotBody,
-    SnapshotFile, StorageError, read_epochs, recover,
+    SnapshotFile, StorageError, read_epochs, recover, remove_received,
 };
 use oxherd_tree::{Change, LoadProgress, Tree, TreeOptions, namespace};
 use oxherd_zab::{DurableState, Past};
@@ -57,6 +57,7 @@ pub(crate) fn open(config: &Config, hash_seed: u64) -> Result<Opened, StartError
     let layout = Layout::new(data_dir, Some(config.log_dir()));
     layout.open(&OsDisk, config.storage.create_dirs).map_err(|error| unusable(data_dir, &error))?;
     let lock = Lock::take(&layout).map_err(|error| unusable(data_dir, &error))?;
+    remove_received(&OsDisk, &layout.snap_dir).map_err(|error| unusable(data_dir, &error))?;
     let is_member = config.mode == Mode::Ensemble;
     let mut restore = Restore::new(settings::tree_options(config, hash_seed));
     restore.recent_max = if is_member { settings::positive_len(config.quorum.commit_log_count) } else { 0 };

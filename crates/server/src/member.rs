@@ -8,14 +8,15 @@ use std::time::Duration;
 use oxherd_config::{Config, Member, Mode};
 use oxherd_proto::ServerId;
 use oxherd_replica::{Now, Recovered, Replica, ReplicaOptions};
+use oxherd_storage::Layout;
 use oxherd_zab::{DurableState, EnsembleConfig, PeerConfig};
 use tracing::{info, warn};
 
 use crate::driver::Driver;
 use crate::membership;
-use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers};
+use crate::peers::{self, Inbox, PeerListeners, PeerSettings, Peers, SnapshotPlace};
 use crate::server::{IN_USE_ADVICE, Purpose, StartError};
-use crate::settings;
+use crate::{settings, snapshot_thread};
 
 /// Pause between two attempts to open the election port.
 const BIND_PAUSE: Duration = Duration::from_secs(1);
@@ -223,6 +224,10 @@ pub(crate) fn peer_settings(config: &Config, seed: u64) -> Result<PeerSettings, 
         field_len_max: usize::try_from(field).unwrap_or(0),
         queue_bytes_max: QUEUE_BYTES_MAX,
         tree: settings::tree_options(config, seed),
+        snapshots: SnapshotPlace {
+            dir: Layout::new(&config.storage.data_dir, None).snap_dir,
+            compression: snapshot_thread::compression(config),
+        },
         tree_silence: (tick(config) * u32::try_from(quorum.init_limit).unwrap_or(1)).max(tick(config)),
     })
 }

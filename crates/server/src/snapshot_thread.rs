@@ -50,18 +50,23 @@ pub(crate) struct Format {
 impl Format {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
-            compression: Compression::from_method(&config.storage.compression).unwrap_or_default(),
+            compression: compression(config),
             digest: config.storage.digest,
             last_zxid: config.storage.seal_zxid,
         }
     }
 
-    fn seal(&self, point: WalkPoint) -> Seal {
+    pub(crate) fn seal(&self, point: WalkPoint) -> Seal {
         Seal {
             digest: self.digest.then_some((point.zxid, point.digest)),
             last_zxid: self.last_zxid.then_some(point.zxid),
         }
     }
+}
+
+/// How snapshot files are packed (`snapshot.compression.method`).
+pub(crate) fn compression(config: &Config) -> Compression {
+    Compression::from_method(&config.storage.compression).unwrap_or_default()
 }
 
 /// Writes the snapshot of a tree nobody else has yet.

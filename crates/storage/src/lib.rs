@@ -41,6 +41,6 @@ pub use scan::{ScanEnd, TornTail, cut, scan};
 pub use sim_disk::{CrashOutcome, Fault, SimDisk, SimFile};
 pub use snapshot::{
     BodyProgress, Compression, Seal, SnapshotBody, SnapshotFile, SnapshotWriter, load_snapshot, looks_whole,
-    snapshots,
+    remove_received, snapshots,
 };
 pub use survey::{LogState, Problem, SnapshotState, Survey};

@@ -32,6 +32,8 @@ const PREFIX: &str = "snapshot.";
 /// What the temporary file is called: no snapshot in the eyes of any release.
 const TEMPORARY_PREFIX: &str = "oxherd-snapshot.";
 const TEMPORARY_SUFFIX: &str = ".tmp";
+/// The same for a leader's tree while it comes; [`purge`](crate::purge()) leaves it, whatever its zxid.
+const RECEIVED_PREFIX: &str = "oxherd-received-";
 
 const HEADER: [u8; 16] = [b'Z', b'K', b'S', b'N', 0, 0, 0, 2, 255, 255, 255, 255, 255, 255, 255, 255];
 /// How each seal ends: the string "/".
@@ -171,6 +173,21 @@ fn parse_name(name: &str) -> Option<(Zxid, Compression)> {
 
 fn file_name(zxid: Zxid, compression: Compression) -> String {
     format!("{PREFIX}{:x}{}", zxid.0, compression.suffix())
+}
+
+/// Removes what a server left that died while a leader's tree came.
+pub fn remove_received<D: Disk>(disk: &D, dir: &Path) -> Result<(), StorageError> {
+    let names = disk.list(dir).map_err(StorageError::io("list", dir))?;
+    let left = |name: &&String| name.starts_with(RECEIVED_PREFIX) && name.ends_with(TEMPORARY_SUFFIX);
+    for name in names.iter().filter(left) {
+        let path = dir.join(name);
+        disk.remove(&path).map_err(StorageError::io("remove", &path))?;
+    }
+    Ok(())
+}
+
+fn received_name(link: u64, compression: Compression) -> String {
+    format!("{RECEIVED_PREFIX}{link}{}{TEMPORARY_SUFFIX}", compression.suffix())
 }
 
 fn temporary_name(zxid: Zxid, compression: Compression) -> String {

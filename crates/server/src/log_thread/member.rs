@@ -3,6 +3,7 @@
 use oxherd_proto::Zxid;
 use oxherd_replica::Input;
 use oxherd_storage::{EpochFile, LogReader, OsDisk, StorageError, log_files, snapshots, write_epoch};
+use oxherd_tree::WalkPoint;
 use oxherd_zab::{EnsembleConfig, LinkId, StorageCommand, StorageEvent};
 use tracing::{info, warn};
 
@@ -11,6 +12,7 @@ use super::reads::LogRead;
 use crate::data;
 use crate::membership::MembershipChange;
 use crate::peers::Installed;
+use crate::snapshot_thread::Format;
 
 impl LogThread {
     pub(super) fn member_command(&mut self, command: StorageCommand) -> Result<(), StorageError> {
@@ -101,13 +103,15 @@ impl LogThread {
     /// to the leader's tree over a hole, or over txns that were given up.
     fn install(&mut self, link: LinkId, zxid: Zxid) -> Result<StorageEvent, StorageError> {
         let Some(peers) = self.driver.peers() else { return Ok(StorageEvent::SnapshotRefused(zxid)) };
-        let Installed { mut tree, sessions } = match peers.wait_for_install(link) {
+        let Installed { mut tree, sessions, file } = match peers.wait_for_install(link) {
             Ok(installed) => installed,
             Err(reason) => {
                 warn!(%zxid, %reason, "cannot take the leader's tree");
                 return Ok(StorageEvent::SnapshotRefused(zxid));
             }
         };
+        // Before anything of the former history goes.
+        let file = file?;
         tree.set_last_zxid(zxid);
         if self.log_goes_beyond(zxid)? || self.has_snapshot_after(zxid)? {
             // Were it to die before the rest comes, it must not vote with less than it has acknowledged.
@@ -115,7 +119,7 @@ impl LogThread {
         }
         self.log.forget_behind(zxid)?;
         self.remove_snapshots(|of| of > zxid)?;
-        crate::snapshot_thread::write_first(&self.config, &self.layout, &mut tree, &sessions)?;
+        file.finish(&Format::new(&self.config).seal(WalkPoint { zxid, digest: tree.digest() }))?;
         self.remove_snapshots(|of| of < zxid)?;
         self.log.roll();
         self.driver.replace_tree(tree, &sessions);

@@ -24,6 +24,7 @@ mod listeners;
 mod packets;
 mod peer_link;
 mod peer_port;
+mod snapshot_file;
 mod snapshot_in;
 #[cfg(test)]
 mod tests;
@@ -49,6 +50,7 @@ use self::election_port::Elections;
 use self::listeners::Listeners;
 pub(crate) use self::listeners::{PeerListeners, open};
 use self::peer_link::PeerLink;
+pub(crate) use self::snapshot_file::SnapshotPlace;
 pub(crate) use self::snapshot_in::Installed;
 
 /// Longest time a stalled peer may hold up a thread that writes to it.
@@ -100,6 +102,8 @@ pub(crate) struct PeerSettings {
     pub(crate) queue_bytes_max: usize,
     /// How a tree that a leader sends is built.
     pub(crate) tree: TreeOptions,
+    /// Where it is written.
+    pub(crate) snapshots: SnapshotPlace,
     /// Longest silence of a leader within its tree (`tickTime * initLimit`).
     pub(crate) tree_silence: Duration,
 }

@@ -286,10 +286,11 @@ impl Peers {
                 Ok(Some(packet)) => {
                     let is_snapshot =
                         packet.kind == PacketType::Snap && matches!(link.kind, LinkKind::Leader(_));
+                    let zxid = packet.zxid;
                     inputs.push(Input::Packet { link: link.id, packet });
                     if is_snapshot {
                         self.inbox.give(std::mem::take(&mut inputs));
-                        let rest = self.take_snapshot(link, reader.take_rest())?;
+                        let rest = self.take_snapshot(link, zxid, reader.take_rest())?;
                         reader.push(&rest);
                     }
                 }

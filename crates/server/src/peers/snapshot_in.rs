@@ -3,12 +3,14 @@
 use std::io::{self, Read};
 
 use bytes::BytesMut;
-use oxherd_proto::SessionId;
+use oxherd_proto::{SessionId, Zxid};
+use oxherd_storage::{OsDisk, SnapshotWriter, StorageError};
 use oxherd_tree::{LoadProgress, Tree};
 use oxherd_zab::LinkId;
 use tracing::info;
 
 use super::peer_link::{PeerLink, SNAPSHOT_END};
+use super::snapshot_file::FileWriting;
 use super::{Peers, address};
 use crate::tree_load::TreeLoad;
 
@@ -20,17 +22,19 @@ const READ_BYTES: usize = 256 * 1024;
 pub(crate) struct Installed {
     pub(crate) tree: Tree,
     pub(crate) sessions: Vec<(SessionId, i32)>,
+    /// What came, in a file that has neither seal nor name yet.
+    pub(crate) file: Result<SnapshotWriter<OsDisk>, StorageError>,
 }
 
 impl Peers {
     /// Takes the body and the mark; what came behind it is given back. A body that is no good, or does not go on,
     /// is said to whoever waits for it, and ends the link.
     // Java: Learner.connectToLeader, whose socket waits as long for each read
-    pub(super) fn take_snapshot(&self, link: &PeerLink, begun: BytesMut) -> io::Result<BytesMut> {
+    pub(super) fn take_snapshot(&self, link: &PeerLink, zxid: Zxid, begun: BytesMut) -> io::Result<BytesMut> {
         let start = address::now();
         let mut stream = Stream { link, bytes: begun, total: 0 };
         link.socket.set_read_timeout(Some(self.settings.tree_silence))?;
-        let taken = self.load(&mut stream);
+        let taken = self.load(&mut stream, zxid);
         link.socket.set_read_timeout(None)?;
         let (result, outcome) = match taken {
             Ok(installed) => (Ok(installed), Ok(())),
@@ -48,16 +52,30 @@ impl Peers {
         outcome.map(|()| stream.bytes)
     }
 
-    fn load(&self, stream: &mut Stream<'_>) -> io::Result<Installed> {
+    /// Reads the tree into memory and into a file at the same time.
+    fn load(&self, stream: &mut Stream<'_>, zxid: Zxid) -> io::Result<Installed> {
+        let writing = FileWriting::begin(&self.settings.snapshots, zxid, stream.link.id)?;
+        let read = self.read_body(stream, &writing);
+        let file = writing.end();
+        let (tree, sessions) = read?;
+        Ok(Installed { tree, sessions, file })
+    }
+
+    fn read_body(
+        &self,
+        stream: &mut Stream<'_>,
+        writing: &FileWriting,
+    ) -> io::Result<(Tree, Vec<(SessionId, i32)>)> {
         let invalid = |reason: String| io::Error::new(io::ErrorKind::InvalidData, reason);
         let begun = TreeLoad::begin(self.settings.tree, 0);
         let mut load = begun.map_err(|error| io::Error::other(error.to_string()))?;
         loop {
-            let piece = stream.take()?;
+            let piece = stream.take()?.freeze();
             match load.push(&piece).map_err(|error| invalid(error.to_string()))? {
-                LoadProgress::More => {}
+                LoadProgress::More => writing.push(piece),
                 LoadProgress::Done { consumed } => {
                     stream.put_back(&piece[consumed..]);
+                    writing.push(piece.slice(..consumed));
                     break;
                 }
             }
@@ -67,8 +85,7 @@ impl Peers {
         if stream.take_exactly(mark.len())? != mark[..] {
             return Err(invalid("the tree does not end with its mark".to_owned()));
         }
-        let (tree, sessions) = load.finish().map_err(|error| invalid(error.to_string()))?;
-        Ok(Installed { tree, sessions })
+        load.finish().map_err(|error| invalid(error.to_string()))
     }
 
     /// Waits for the tree that comes over this link; why there is none.
@@ -162,7 +179,7 @@ mod tests {
             LinkId(7),
             Arc::new(PeerLink::new(LinkId(7), LinkKind::Leader(ServerId(2)), leader.try_clone().unwrap())),
         );
-        assert!(peers.take_snapshot(&link, BytesMut::from(&b"\0\0"[..])).is_err());
+        assert!(peers.take_snapshot(&link, Zxid(5), BytesMut::from(&b"\0\0"[..])).is_err());
         assert!(peers.wait_for_install(LinkId(7)).is_err(), "the log thread goes on");
     }
 }

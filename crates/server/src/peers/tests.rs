@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
+use oxherd_storage::Compression;
 use oxherd_zab::LinkKind;
 
 use super::*;
@@ -64,6 +65,7 @@ fn peers_and_inbox(ensemble: &str) -> (Arc<Peers>, Receiver<Input>, Arc<Told>) {
         field_len_max: 1024,
         queue_bytes_max: 1 << 20,
         tree: TreeOptions::default(),
+        snapshots: SnapshotPlace { dir: std::env::temp_dir(), compression: Compression::None },
         tree_silence: Duration::from_millis(50),
     };
     let (inputs, told) = channel();

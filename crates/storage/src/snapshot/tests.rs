@@ -1,4 +1,5 @@
 use std::fs;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use oxherd_proto::{CreateTxn, Epoch, SessionId, Str, TxnHeader, TxnRecord, Xid};
@@ -8,6 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::os_disk::OsDisk;
+use crate::purge::purge;
 
 const METHODS: [Compression; 3] = [Compression::None, Compression::Gzip, Compression::Snappy];
 const ZXID: Zxid = Zxid(0x1_0000_0005);
@@ -287,6 +289,28 @@ fn abandoned_snapshot_leaves_nothing() {
         drop(writer);
         assert_eq!(names(&dir), [] as [&str; 0]);
     }
+}
+
+#[test]
+fn what_a_leader_sends_is_apart_from_other_snapshots_until_it_is_whole() {
+    let dir = dir();
+    let begin = |link| {
+        let mut writer = SnapshotWriter::begin_received(OsDisk, dir.path(), ZXID, Compression::None, link);
+        writer.as_mut().expect("begun").write(&[7; 100]).expect("written");
+        writer.expect("begun")
+    };
+    let own = SnapshotWriter::begin(OsDisk, dir.path(), ZXID, Compression::None).expect("begun");
+    let (given_up, whole, left) = (begin(1), begin(2), begin(3));
+    assert_eq!(names(&dir).len(), 4, "none has another's file: {:?}", names(&dir));
+    drop((own, given_up));
+    assert_eq!(snapshots(&OsDisk, dir.path()).expect("listed"), []);
+    assert_eq!(purge(&OsDisk, dir.path(), dir.path(), 3).expect("purged"), [] as [PathBuf; 0]);
+    whole.finish(&FULL).expect("finished");
+    assert_eq!(newest(&dir).zxid, ZXID);
+    // As a server that dies leaves it.
+    std::mem::forget(left);
+    remove_received(&OsDisk, dir.path()).expect("removed");
+    assert_eq!(names(&dir), [newest(&dir).path.file_name().unwrap().to_str().unwrap()]);
 }
 
 #[test]

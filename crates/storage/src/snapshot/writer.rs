@@ -7,7 +7,7 @@ use oxherd_proto::Zxid;
 use simd_adler32::Adler32;
 
 use super::encode::Encoder;
-use super::{Compression, DIGEST_VERSION, HEADER, SEAL_END, Seal, file_name, temporary_name};
+use super::{Compression, DIGEST_VERSION, HEADER, SEAL_END, Seal, file_name, received_name, temporary_name};
 use crate::disk::Disk;
 use crate::error::StorageError;
 
@@ -34,7 +34,28 @@ impl<D: Disk> std::fmt::Debug for SnapshotWriter<D> {
 impl<D: Disk> SnapshotWriter<D> {
     /// Begins the snapshot that is to be called after `zxid`: the last txn that the whole of it holds.
     pub fn begin(disk: D, dir: &Path, zxid: Zxid, compression: Compression) -> Result<Self, StorageError> {
-        let temporary = dir.join(temporary_name(zxid, compression));
+        Self::begin_as(disk, dir, &temporary_name(zxid, compression), zxid, compression)
+    }
+
+    /// The same with a body that comes over a link of this number, while other snapshots may be written and removed.
+    pub fn begin_received(
+        disk: D,
+        dir: &Path,
+        zxid: Zxid,
+        compression: Compression,
+        link: u64,
+    ) -> Result<Self, StorageError> {
+        Self::begin_as(disk, dir, &received_name(link, compression), zxid, compression)
+    }
+
+    fn begin_as(
+        disk: D,
+        dir: &Path,
+        temporary: &str,
+        zxid: Zxid,
+        compression: Compression,
+    ) -> Result<Self, StorageError> {
+        let temporary = dir.join(temporary);
         let file = disk.create_stream(&temporary).map_err(StorageError::io("create", &temporary))?;
         let mut writer = Self {
             disk,
