@@ -81,14 +81,6 @@ impl Words {
         statistics.packets_sent.add(i64::try_from(text.len().div_ceil(ANSWER_PART_LEN)).unwrap_or(i64::MAX));
         link.answer(text.as_bytes()).await;
     }
-
-    /// Links that carry a session, or are about to.
-    fn sessions_links(&self) -> Vec<Arc<Link>> {
-        let mut links = self.driver.all_links();
-        links.retain(|link| !link.connection.lock().is_greeting());
-        links.sort_by_key(|link| link.client);
-        links
-    }
 }
 
 fn shown(config: &Config, snapshot_dir: &Path, log_dir: &Path) -> ShownConfig {
@@ -241,8 +233,10 @@ impl StatusSource for Words {
         self.driver.outstanding.count()
     }
 
+    /// With the one that asks.
+    // Java: ServerCnxnFactory.getNumAliveConnections
     fn alive_connections(&self) -> i64 {
-        i64::try_from(self.sessions_links().len()).unwrap_or(i64::MAX)
+        i64::try_from(self.driver.all_links().len()).unwrap_or(i64::MAX)
     }
 
     fn last_zxid(&self) -> Zxid {

@@ -324,3 +324,24 @@ fn reads_and_writes_are_shown_by_the_first_component_of_their_paths() {
     let mntr = ask(again.client_addr().unwrap(), b"mntr");
     assert_eq!(namespaces(&mntr), NAMESPACES[3..], "what the log says was written counts anew");
 }
+
+#[test]
+fn the_connection_that_asks_is_counted_too() {
+    let data = tempfile::tempdir().unwrap();
+    let server = alone(&data, |_| {});
+    let address = server.client_addr().unwrap();
+    let counted = |word: &str| {
+        let answer = ask(address, word.as_bytes());
+        let line = answer.lines().find_map(|line| line.strip_prefix("Connections: ").map(str::to_owned));
+        line.or_else(|| number(&answer, "num_alive_connections").map(|count| count.to_string())).unwrap()
+    };
+    run(async {
+        let client = client(address);
+        client.exists("/", false).await.unwrap();
+        // A word's link may outlive its answer for a moment.
+        let end = Instant::now() + PATIENCE;
+        while ["srvr", "stat", "mntr"].map(&counted) != ["2", "2", "2"] {
+            assert!(Instant::now() < end, "itself and one client");
+        }
+    });
+}
