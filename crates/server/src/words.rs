@@ -44,6 +44,8 @@ pub(crate) struct Words {
     log_dir: PathBuf,
     started_unix_ms: i64,
     trace_mask: AtomicI64,
+    /// Whether observers learn from it when it follows (`observerMasterPort`).
+    serves_observers: bool,
 }
 
 impl Words {
@@ -58,6 +60,7 @@ impl Words {
             log_dir,
             started_unix_ms: Driver::now().unix_ms,
             trace_mask: AtomicI64::new(TRACE_MASK_DEFAULT),
+            serves_observers: config.quorum.observer_master_port > 0,
         }
     }
 
@@ -204,8 +207,12 @@ impl StatusSource for Words {
         Gauges {
             drop_probability: self.driver.outstanding.drop_chance(),
             quorum_size: role.map(|_| count(voters)),
-            synced_observers: matches!(role, Some(Role::Leading { .. } | Role::Following { .. }))
-                .then(|| count(learners.synced_observers)),
+            synced_observers: match role {
+                Some(Role::Leading { .. }) => true,
+                Some(Role::Following { .. }) => self.serves_observers,
+                _ => false,
+            }
+            .then(|| count(learners.synced_observers)),
             leader: matches!(role, Some(Role::Leading { .. })).then(|| LeaderGauges {
                 learners: count(learners.connected),
                 synced_followers: count(learners.synced_voters),

@@ -345,3 +345,14 @@ fn the_connection_that_asks_is_counted_too() {
         }
     });
 }
+
+#[test]
+fn a_follower_that_serves_no_observers_tells_of_none() {
+    let ensemble =
+        TestEnsemble::start_with(3, |_, config| config.client_port.words = "*".to_owned()).unwrap();
+    let leader = ensemble.leader().unwrap();
+    for (index, address) in ensemble.client_addrs().iter().enumerate() {
+        let told = number(&ask(*address, b"mntr"), "synced_observers");
+        assert_eq!(told, (index == leader).then_some(0.0), "server {index}");
+    }
+}
